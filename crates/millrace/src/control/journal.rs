@@ -1,0 +1,127 @@
+//! The control log: commands in, state out. A command is durable before it is applied, and applied before its
+//! caller hears of it.
+//!
+//! The log is compacted by opening a segment with a snapshot of the state; the segments before it go.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::command::Command;
+use super::state::State;
+use crate::environment::Environment;
+use crate::error::{Error, Kind, Result};
+use crate::format::Position;
+use crate::format::frame::RunKind;
+use crate::log::draft::FrameDraft;
+use crate::log::{Finding, Log, LogConfig};
+
+const SEGMENT_BYTES: u32 = 1 << 20;
+
+/// The control log with the state that it leads to.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub log: Arc<Log>,
+    state: State,
+    // Commands are appended behind this; once they are many, the log is compacted.
+    compacted_at: Position,
+}
+
+fn config(directory: &Path) -> LogConfig {
+    LogConfig {
+        name: "control log".to_owned(),
+        directory: directory.to_path_buf(),
+        stream: 0,
+        segment_bytes_first: SEGMENT_BYTES,
+        segment_bytes_max: SEGMENT_BYTES,
+        segment_age_ms_max: u64::MAX,
+        prepared_bytes: 0,
+        shards: Vec::new(),
+    }
+}
+
+impl Journal {
+    /// Opens the control log of a store, or makes it.
+    pub fn open(environment: &Environment, directory: &Path, exists: bool) -> Result<(Journal, Vec<Finding>)> {
+        let config = config(directory);
+        if !exists {
+            let log = Log::create(environment.clone(), config)?;
+            let compacted_at = log.published();
+            return Ok((Journal { log, state: State::new(), compacted_at }, Vec::new()));
+        }
+        let (log, findings) = Log::open(environment.clone(), config, None)?;
+        let state = replay(&log)?;
+        let mut journal = Journal { compacted_at: log.published(), log, state };
+        journal.compact()?;
+        Ok((journal, findings))
+    }
+
+    /// The state at present.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Validates a command against the state, makes it durable, applies it.
+    pub fn execute(&mut self, command: &Command) -> Result<()> {
+        self.state.validate(command)?;
+        let mut draft = FrameDraft::of_state(&[(RunKind::Command, command.encode())]);
+        let appended = self.log.append(&mut draft)?;
+        self.log.sync_to(appended.end)?;
+        self.state.apply(command)?;
+        if self.compaction_is_due() {
+            self.compact()?;
+        }
+        Ok(())
+    }
+
+    fn compaction_is_due(&self) -> bool {
+        let now = self.log.published();
+        now.segment > self.compacted_at.segment || now.offset - self.compacted_at.offset > SEGMENT_BYTES / 2
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        self.log.start_segment(&[(RunKind::State, self.state.to_snapshot())])?;
+        self.log.sync_all()?;
+        self.log.upkeep()?;
+        self.compacted_at = self.log.published();
+        self.log.trim(self.compacted_at)?;
+        Ok(())
+    }
+
+    /// Ends the log with a mark, so that damage to its last command can be told from a torn tail.
+    pub fn close(&self) -> Result<()> {
+        self.log.sync_all()?;
+        self.log.mark()?;
+        self.log.close_writer();
+        Ok(())
+    }
+}
+
+/// The state that the log's commands lead to.
+fn replay(log: &Log) -> Result<State> {
+    let mut state = State::new();
+    let mut position = log.start();
+    let limit = log.published();
+    while let Some(located) = log.locate(position, limit)? {
+        let damaged = || {
+            let place = Position::new(located.segment.index, located.offset);
+            let message = format!("the control log is damaged at {place}; restore the store from a copy");
+            Error::new(Kind::Corrupt, message)
+        };
+        let head = located.file.frame(located.offset, located.end)?.ok_or_else(damaged)?;
+        let frame_end = (located.offset + head.header.frame_bytes) as usize;
+        let frame = located.file.map()?.bytes(located.offset as usize..frame_end).ok_or_else(damaged)?;
+        if !head.payloads_are_intact(frame) {
+            return Err(damaged());
+        }
+        for run in 0..head.runs() {
+            let entry = head.run(run).ok_or_else(damaged)?;
+            match entry.kind {
+                RunKind::State => state = State::from_snapshot(&frame[entry.payload()])?,
+                RunKind::Command => state.apply(&Command::decode(&frame[entry.payload()])?)?,
+                RunKind::Opening | RunKind::Records | RunKind::Other(_) => {}
+            }
+        }
+        position = Position::new(located.segment.index, located.offset + head.header.padded_bytes());
+    }
+    Ok(state)
+}

@@ -1,0 +1,18 @@
+//! The control plane: what streams there are, and how each is configured, as a deterministic state machine fed
+//! by a log of commands (decision 6 of the design).
+//!
+//! A command is first judged against the state that it meets ([`State::validate`]), then made durable in the control
+//! log, then applied ([`State::apply`]). Whoever applies the same commands in the same order has the same state, byte
+//! for byte; a snapshot stands for all the commands before it.
+//!
+//! Invariant: nothing in here reads a clock, a file or randomness. Times and identities come in commands. It must
+//! not know how the log stores its bytes, nor what a stream's own log holds.
+
+mod command;
+mod config;
+pub(crate) mod journal;
+mod state;
+
+pub use command::{CleanTail, Command, Horizon};
+pub use config::{Durability, Retention, StreamConfig};
+pub use state::{StreamEntry, StreamStatus};

@@ -1,0 +1,294 @@
+//! The state of the control plane: the streams that exist, and the next id.
+//!
+//! Invariants: a name belongs to one stream at most, the index of names says exactly what the streams say, every
+//! configuration is valid, and every id is below the next one, which only grows: no id is given twice, so that the
+//! files of a removed stream are never taken for those of its successor. All maps are ordered: equal states have
+//! equal snapshots.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{CleanTail, Command, Horizon, undecodable};
+use super::config::{StreamConfig, validate_name};
+use crate::error::{Error, Kind, Result};
+
+/// The version of the snapshots that this code writes and the newest that it reads.
+const SNAPSHOT_VERSION: u32 = 0;
+
+/// Whether a stream can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StreamStatus {
+    /// It can be appended to and read.
+    Active,
+    /// It was deleted; its files are being removed, and its name is not free yet.
+    Deleting,
+}
+
+/// What the control plane knows of one stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StreamEntry {
+    /// Its id, which no other stream of the store had or will have.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// How it is configured at present.
+    pub config: StreamConfig,
+    /// Whether it can be used.
+    pub status: StreamStatus,
+    /// Where its log ends, if it was closed in order and not opened since; else its own files must be recovered.
+    pub clean_tail: Option<CleanTail>,
+    /// The first record that is returned.
+    pub horizon: Horizon,
+    /// The expiry clock when the horizon was last stored, in milliseconds since 1970; first the time of creation.
+    pub expiry_clock_ms: u64,
+}
+
+/// The whole state. See the head of this file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    next_stream_id: u64,
+    streams: BTreeMap<u64, StreamEntry>,
+    ids_by_name: BTreeMap<String, u64>,
+}
+
+/// A state as JSON. The index of names is derived, so it is not stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Snapshot<'a> {
+    version: u32,
+    next_stream_id: u64,
+    streams: Vec<std::borrow::Cow<'a, StreamEntry>>,
+}
+
+/// What every version's snapshot says about itself.
+#[derive(Deserialize)]
+struct SnapshotVersion {
+    version: u32,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State { next_stream_id: 1, streams: BTreeMap::new(), ids_by_name: BTreeMap::new() }
+    }
+}
+
+impl State {
+    /// The state before the first command: no stream, and 1 as the next id.
+    #[must_use]
+    pub fn new() -> Self {
+        State::default()
+    }
+
+    /// The id that the next created stream gets.
+    #[must_use]
+    pub fn next_stream_id(&self) -> u64 {
+        self.next_stream_id
+    }
+
+    /// All streams, those being deleted too, in the order of their creation.
+    pub fn streams(&self) -> impl ExactSizeIterator<Item = &StreamEntry> {
+        self.streams.values()
+    }
+
+    /// The stream with this id, in whatever status.
+    ///
+    /// # Errors
+    /// `StreamNotFound`.
+    pub fn stream(&self, id: u64) -> Result<&StreamEntry> {
+        self.streams.get(&id).ok_or_else(|| Error::new(Kind::StreamNotFound, format!("no stream has the id {id}")))
+    }
+
+    /// The stream with this name, if it can be used.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, or `StreamDeleting`.
+    pub fn stream_named(&self, name: &str) -> Result<&StreamEntry> {
+        let Some(id) = self.ids_by_name.get(name) else {
+            let count = self.streams.len();
+            let message = format!("expected the name of one of the {count} streams of this store, got {name:?}");
+            return Err(Error::new(Kind::StreamNotFound, message));
+        };
+        self.active(*id)
+    }
+
+    /// Judges a command against this state, before it is made durable. What passes can be applied.
+    ///
+    /// # Errors
+    /// `StreamExists`, `StreamNotFound`, `StreamDeleting`, `Unsupported` when no id is left, or `InvalidArgument` for a value outside of its limits, a
+    /// horizon that goes back, or the removal of a stream that was not deleted.
+    pub fn validate(&self, command: &Command) -> Result<()> {
+        match command {
+            Command::CreateStream { name, config, .. } => self.validate_creation(name, config),
+            Command::StreamRemoved { id } => self.validate_removal(*id),
+            Command::DeleteStream { id } | Command::StreamOpened { id } | Command::StreamClosed { id, .. } => {
+                self.active(*id).map(drop)
+            }
+            Command::SetRetention { id, retention } => self.active(*id).and_then(|_| retention.validate()),
+            Command::SetDurability { id, durability } => self.active(*id).and_then(|_| durability.validate()),
+            Command::HorizonAdvanced { id, horizon, .. } => validate_horizon(self.active(*id)?, horizon),
+        }
+    }
+
+    /// Applies a command. A validated command always succeeds; the result is for the replay of a log.
+    ///
+    /// # Errors
+    /// `Corrupt` for a command that `validate` refuses; the state is then as it was.
+    pub fn apply(&mut self, command: &Command) -> Result<()> {
+        self.validate(command).map_err(|refusal| {
+            Error::new(Kind::Corrupt, format!("the control log holds a command that its state refuses: {refusal}"))
+        })?;
+        match command {
+            Command::CreateStream { name, created_ms, config } => self.create(name, *created_ms, config),
+            Command::StreamRemoved { id } => self.remove(*id),
+            Command::DeleteStream { id } => self.valid(*id).status = StreamStatus::Deleting,
+            Command::SetRetention { id, retention } => self.valid(*id).config.retention = *retention,
+            Command::SetDurability { id, durability } => self.valid(*id).config.durability = *durability,
+            Command::StreamOpened { id } => self.valid(*id).clean_tail = None,
+            Command::StreamClosed { id, tail } => self.valid(*id).clean_tail = Some(*tail),
+            Command::HorizonAdvanced { id, horizon, expiry_clock_ms } => {
+                let entry = self.valid(*id);
+                (entry.horizon, entry.expiry_clock_ms) = (*horizon, *expiry_clock_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes that stand for all the commands applied so far. Equal states give equal bytes.
+    #[must_use]
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        let streams = self.streams.values().map(std::borrow::Cow::Borrowed).collect();
+        let snapshot = Snapshot { version: SNAPSHOT_VERSION, next_stream_id: self.next_stream_id, streams };
+        serde_json::to_vec(&snapshot).expect("a state holds nothing but numbers, strings and their structures")
+    }
+
+    /// The state that `bytes` of [`to_snapshot`](Self::to_snapshot) stand for.
+    ///
+    /// # Errors
+    /// `FormatNewer` for a snapshot of a newer version, `Corrupt` for bytes that are none or break an invariant.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<State> {
+        let what = "a snapshot of the control log";
+        let SnapshotVersion { version } = serde_json::from_slice(bytes).map_err(|error| undecodable(what, &error))?;
+        if version > SNAPSHOT_VERSION {
+            let message = format!(
+                "expected {what} of version {SNAPSHOT_VERSION} or older, got version {version}; upgrade Millrace"
+            );
+            return Err(Error::new(Kind::FormatNewer, message));
+        }
+        let snapshot: Snapshot<'_> = serde_json::from_slice(bytes).map_err(|error| undecodable(what, &error))?;
+        if snapshot.next_stream_id == 0 {
+            return Err(damaged("expected a next stream id from 1, got 0"));
+        }
+        let mut state = State { next_stream_id: snapshot.next_stream_id, ..State::default() };
+        for entry in snapshot.streams {
+            state.restore(entry.into_owned())?;
+        }
+        Ok(state)
+    }
+
+    fn active(&self, id: u64) -> Result<&StreamEntry> {
+        let entry = self.stream(id)?;
+        match entry.status {
+            StreamStatus::Active => Ok(entry),
+            StreamStatus::Deleting => Err(deleting(&entry.name)),
+        }
+    }
+
+    fn validate_creation(&self, name: &str, config: &StreamConfig) -> Result<()> {
+        validate_name(name)?;
+        config.validate()?;
+        if let Some(id) = self.ids_by_name.get(name) {
+            self.active(*id)?;
+            return Err(Error::new(
+                Kind::StreamExists,
+                format!("expected an unused name, got {name:?}, a stream that exists"),
+            ));
+        }
+        if self.next_stream_id == u64::MAX {
+            return Err(Error::new(Kind::Unsupported, "expected an unused stream id, but all 2^64 - 2 were given"));
+        }
+        Ok(())
+    }
+
+    fn validate_removal(&self, id: u64) -> Result<()> {
+        let entry = self.stream(id)?;
+        match entry.status {
+            StreamStatus::Deleting => Ok(()),
+            StreamStatus::Active => {
+                let message = format!("expected a deleted stream to be removed, got {:?}, which is active", entry.name);
+                Err(Error::new(Kind::InvalidArgument, message))
+            }
+        }
+    }
+
+    fn create(&mut self, name: &str, created_ms: u64, config: &StreamConfig) {
+        let entry = StreamEntry {
+            id: self.next_stream_id,
+            name: name.to_owned(),
+            created_ms,
+            config: config.clone(),
+            status: StreamStatus::Active,
+            clean_tail: None,
+            horizon: Horizon::default(),
+            expiry_clock_ms: created_ms,
+        };
+        self.next_stream_id += 1;
+        self.insert(entry);
+    }
+
+    fn insert(&mut self, entry: StreamEntry) {
+        self.ids_by_name.insert(entry.name.clone(), entry.id);
+        self.streams.insert(entry.id, entry);
+    }
+
+    fn remove(&mut self, id: u64) {
+        let entry = self.streams.remove(&id).expect("the command was validated");
+        self.ids_by_name.remove(&entry.name);
+    }
+
+    fn valid(&mut self, id: u64) -> &mut StreamEntry {
+        self.streams.get_mut(&id).expect("the command was validated")
+    }
+
+    /// Takes in an entry of a snapshot, which may come from a damaged file.
+    fn restore(&mut self, entry: StreamEntry) -> Result<()> {
+        let ids = self.streams.last_key_value().map_or(1, |(last, _)| last + 1)..self.next_stream_id;
+        let fault = if !ids.contains(&entry.id) {
+            format!("expected a stream's id from {} to below {}, got {}", ids.start, ids.end, entry.id)
+        } else if self.ids_by_name.contains_key(&entry.name) {
+            format!("expected each name once, got {:?} twice", entry.name)
+        } else if let Err(refusal) = validate_name(&entry.name).and_then(|()| entry.config.validate()) {
+            refusal.to_string()
+        } else {
+            self.insert(entry);
+            return Ok(());
+        };
+        Err(damaged(&fault))
+    }
+}
+
+fn validate_horizon(entry: &StreamEntry, next: &Horizon) -> Result<()> {
+    if entry.horizon.goes_back_to(next) {
+        let message = format!("expected a trim horizon at or after {:?}, got {next:?}", entry.horizon);
+        return Err(Error::new(Kind::InvalidArgument, message));
+    }
+    Ok(())
+}
+
+fn damaged(fault: &str) -> Error {
+    Error::new(Kind::Corrupt, format!("a snapshot of the control log is damaged: {fault}"))
+}
+
+fn deleting(name: &str) -> Error {
+    Error::new(
+        Kind::StreamDeleting,
+        format!("the stream {name:?} is being deleted; its name is free when its files are gone"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

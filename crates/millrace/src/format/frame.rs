@@ -1,0 +1,349 @@
+//! A frame: what one append brought, its records grouped by shard into runs.
+//!
+//! ```text
+//! 0         64                 64 + 32 × runs                 frame_bytes   next multiple of 64
+//! | header  | run table        | payload of run 0 | run 1 | … | zeros       |
+//! ```
+//! The header's checksum covers header and run table, each run's own checksum its payload, so that a reader of one
+//! shard needs to read and verify no other shard's bytes.
+
+use std::ops::Range;
+
+use super::checksum::{crc32c, seed};
+use super::{Cursor, FORMAT_VERSION, FRAME_BYTES_MAX, Position, u32_of};
+
+/// The length of a frame's header in bytes.
+pub const FRAME_HEADER_BYTES: usize = 64;
+/// The length of one entry of the run table in bytes.
+pub const RUN_ENTRY_BYTES: usize = 32;
+/// `MRF0`, little-endian.
+const MAGIC: u32 = u32::from_le_bytes(*b"MRF0");
+
+/// What a run holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RunKind {
+    /// Records of one shard.
+    Records,
+    /// The state at the segment's opening: shard map, where the log came from.
+    Opening,
+    /// A command of the control log.
+    Command,
+    /// A snapshot of the control log's state.
+    State,
+    /// A kind of a later version: a reader skips it where its run says so.
+    Other(u8),
+}
+
+impl RunKind {
+    /// The byte on disk.
+    #[must_use]
+    pub fn to_byte(self) -> u8 {
+        match self {
+            RunKind::Records => 1,
+            RunKind::Opening => 2,
+            // 3 shard-map change, 4 producer, 5 checkpoint: kept for decisions 1 and 6.
+            RunKind::Command => 6,
+            RunKind::State => 7,
+            RunKind::Other(byte) => byte,
+        }
+    }
+
+    /// The inverse of [`RunKind::to_byte`].
+    #[must_use]
+    pub fn from_byte(byte: u8) -> RunKind {
+        match byte {
+            1 => RunKind::Records,
+            2 => RunKind::Opening,
+            6 => RunKind::Command,
+            7 => RunKind::State,
+            other => RunKind::Other(other),
+        }
+    }
+}
+
+/// Set in a run's flags: a reader that does not know the kind may skip it.
+pub const RUN_OPTIONAL: u8 = 1;
+
+/// One entry of the run table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunEntry {
+    /// What the run holds.
+    pub kind: RunKind,
+    /// [`RUN_OPTIONAL`] or nothing.
+    pub flags: u8,
+    /// The shard that the records belong to; 0 where the kind has none.
+    pub shard: u32,
+    /// Where the payload starts, counted from the frame's first byte.
+    pub payload_offset: u32,
+    /// The payload's length in bytes.
+    pub payload_bytes: u32,
+    /// How many records the run holds.
+    pub records: u32,
+    /// The first record's sequence less the frame's first sequence.
+    pub sequence_delta: u32,
+    /// CRC32C of the payload; on disk mixed with the frame's seed.
+    pub checksum: u32,
+}
+
+impl RunEntry {
+    /// Where the payload lies in the frame.
+    #[must_use]
+    pub fn payload(&self) -> Range<usize> {
+        let start = self.payload_offset as usize;
+        start..start + self.payload_bytes as usize
+    }
+
+    /// Writes the entry; `seed` is the frame's.
+    pub fn encode(&self, out: &mut [u8], seed: u32) {
+        assert_eq!(out.len(), RUN_ENTRY_BYTES, "room for one entry");
+        out[0..4].copy_from_slice(&(self.checksum ^ seed).to_le_bytes());
+        out[4] = self.kind.to_byte();
+        out[5] = self.flags;
+        out[6..8].fill(0);
+        out[8..12].copy_from_slice(&self.shard.to_le_bytes());
+        out[12..16].copy_from_slice(&self.payload_offset.to_le_bytes());
+        out[16..20].copy_from_slice(&self.payload_bytes.to_le_bytes());
+        out[20..24].copy_from_slice(&self.records.to_le_bytes());
+        out[24..28].copy_from_slice(&self.sequence_delta.to_le_bytes());
+        out[28..32].fill(0);
+    }
+
+    fn decode(bytes: &[u8], seed: u32) -> Option<RunEntry> {
+        let mut cursor = Cursor(bytes);
+        let checksum = cursor.u32()? ^ seed;
+        let kind = RunKind::from_byte(cursor.u8()?);
+        let flags = cursor.u8()?;
+        let reserved = cursor.u16()?;
+        let entry = RunEntry {
+            kind,
+            flags,
+            shard: cursor.u32()?,
+            payload_offset: cursor.u32()?,
+            payload_bytes: cursor.u32()?,
+            records: cursor.u32()?,
+            sequence_delta: cursor.u32()?,
+            checksum,
+        };
+        (reserved == 0 && cursor.u32()? == 0).then_some(entry)
+    }
+}
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// The frame's length in bytes, without the zeros behind it.
+    pub frame_bytes: u32,
+    /// How many entries the run table has. None: the frame is a mark.
+    pub runs: u32,
+    /// The sequence of the frame's first record, or the next one where it has none.
+    pub first_sequence: u64,
+    /// When the frame arrived: milliseconds since 1970, never decreasing over a log.
+    pub arrival_ms: u64,
+    /// The durable mark: all before this place was on disk when the frame was written.
+    pub mark: Position,
+    /// All sequences below this one were on disk when the frame was written.
+    pub mark_sequence: u64,
+    /// The checksum of the frame before this one; 0 for the first of a log.
+    pub previous_checksum: u32,
+    /// How many records the frame holds.
+    pub records: u32,
+    /// This frame's own checksum, seed included.
+    pub checksum: u32,
+}
+
+impl FrameHeader {
+    /// The frame's length with the zeros behind it.
+    #[must_use]
+    pub fn padded_bytes(&self) -> u32 {
+        super::aligned(self.frame_bytes)
+    }
+
+    /// The length of header and run table in bytes.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        FRAME_HEADER_BYTES + self.runs as usize * RUN_ENTRY_BYTES
+    }
+
+    /// Writes the header over the first bytes of `frame`, whose run table is already encoded, and returns the
+    /// checksum over both.
+    pub fn encode(&self, frame: &mut [u8], seed: u32) -> u32 {
+        frame[4..8].copy_from_slice(&MAGIC.to_le_bytes());
+        frame[8..12].copy_from_slice(&self.frame_bytes.to_le_bytes());
+        frame[12..16].copy_from_slice(&self.runs.to_le_bytes());
+        frame[16..24].copy_from_slice(&self.first_sequence.to_le_bytes());
+        frame[24..32].copy_from_slice(&self.arrival_ms.to_le_bytes());
+        frame[32..40].copy_from_slice(&self.mark.pack().to_le_bytes());
+        frame[40..48].copy_from_slice(&self.mark_sequence.to_le_bytes());
+        frame[48..52].copy_from_slice(&self.previous_checksum.to_le_bytes());
+        frame[52..56].copy_from_slice(&self.records.to_le_bytes());
+        frame[56..58].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        frame[58..64].fill(0);
+        let checksum = crc32c(&frame[4..self.head_bytes()]) ^ seed;
+        frame[0..4].copy_from_slice(&checksum.to_le_bytes());
+        checksum
+    }
+}
+
+/// A header and its run table, verified and borrowed from the bytes of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHead<'a> {
+    /// The header.
+    pub header: FrameHeader,
+    table: &'a [u8],
+    seed: u32,
+}
+
+impl<'a> FrameHead<'a> {
+    /// Reads and verifies the head of a frame that starts at `offset` of a segment. `bytes` begins there and may run
+    /// to the end of the segment. `None`: there is no frame here, or not an intact one.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8], incarnation: u64, offset: u32) -> Option<FrameHead<'a>> {
+        let header_bytes = bytes.get(..FRAME_HEADER_BYTES)?;
+        let mut cursor = Cursor(header_bytes);
+        let checksum = cursor.u32()?;
+        if cursor.u32()? != MAGIC {
+            return None;
+        }
+        let header = FrameHeader {
+            checksum,
+            frame_bytes: cursor.u32()?,
+            runs: cursor.u32()?,
+            first_sequence: cursor.u64()?,
+            arrival_ms: cursor.u64()?,
+            mark: Position::unpack(cursor.u64()?),
+            mark_sequence: cursor.u64()?,
+            previous_checksum: cursor.u32()?,
+            records: cursor.u32()?,
+        };
+        let reserved = (cursor.u16()?, cursor.u16()?, cursor.u32()?);
+        if reserved != (FORMAT_VERSION, 0, 0) || header.frame_bytes > FRAME_BYTES_MAX {
+            return None;
+        }
+        if header.runs > FRAME_BYTES_MAX / u32_of(RUN_ENTRY_BYTES) || header.frame_bytes as usize > bytes.len() {
+            return None;
+        }
+        let head = bytes.get(..header.head_bytes()).filter(|head| head.len() <= header.frame_bytes as usize)?;
+        let seed = seed(incarnation, offset);
+        (crc32c(&head[4..]) ^ seed == checksum).then(|| FrameHead { header, table: &head[FRAME_HEADER_BYTES..], seed })
+    }
+
+    /// Entry `run` of the table, if it is of `shard` (of any, where that is `None`).
+    #[must_use]
+    pub fn is_of(&self, run: u32, shard: Option<u32>) -> bool {
+        shard.is_none() || self.shard_of(run) == shard
+    }
+
+    /// How many runs there are.
+    #[must_use]
+    pub fn runs(&self) -> u32 {
+        self.header.runs
+    }
+
+    /// The shard number that entry `run` names, without decoding the rest.
+    #[must_use]
+    pub fn shard_of(&self, run: u32) -> Option<u32> {
+        let at = run as usize * RUN_ENTRY_BYTES + 8;
+        self.table.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)
+    }
+
+    /// Entry `run` of the table; `None` where it is not one, or its payload leaves the frame.
+    #[must_use]
+    pub fn run(&self, run: u32) -> Option<RunEntry> {
+        let at = run as usize * RUN_ENTRY_BYTES;
+        let entry = RunEntry::decode(self.table.get(at..at + RUN_ENTRY_BYTES)?, self.seed)?;
+        let inside = entry.payload_offset as usize >= self.header.head_bytes()
+            && entry.payload().end <= self.header.frame_bytes as usize
+            && u64::from(entry.sequence_delta) + u64::from(entry.records) <= u64::from(self.header.records);
+        inside.then_some(entry)
+    }
+
+    /// Whether every run is one, and its payload is what was written. `frame` holds at least the frame's bytes.
+    #[must_use]
+    pub fn payloads_are_intact(&self, frame: &[u8]) -> bool {
+        (0..self.runs()).all(|run| {
+            let entry = self.run(run);
+            entry.is_some_and(|entry| frame.get(entry.payload()).is_some_and(|bytes| crc32c(bytes) == entry.checksum))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let payload = b"the payload";
+        let mut frame = vec![0; FRAME_HEADER_BYTES + RUN_ENTRY_BYTES];
+        let entry = RunEntry {
+            kind: RunKind::Records,
+            flags: 0,
+            shard: 3,
+            payload_offset: u32_of(frame.len()),
+            payload_bytes: u32_of(payload.len()),
+            records: 1,
+            sequence_delta: 0,
+            checksum: crc32c(payload),
+        };
+        entry.encode(&mut frame[FRAME_HEADER_BYTES..], seed(77, 4096));
+        frame.extend_from_slice(payload);
+        let header = FrameHeader {
+            frame_bytes: u32_of(frame.len()),
+            runs: 1,
+            first_sequence: 42,
+            arrival_ms: 1_800_000_000_000,
+            mark: Position::new(1, 4096),
+            mark_sequence: 42,
+            previous_checksum: 9,
+            records: 1,
+            checksum: 0,
+        };
+        header.encode(&mut frame, seed(77, 4096));
+        frame
+    }
+
+    #[test]
+    fn a_frame_round_trips() {
+        let frame = sample();
+        let head = FrameHead::decode(&frame, 77, 4096).expect("a frame");
+        assert_eq!((head.header.first_sequence, head.header.mark), (42, Position::new(1, 4096)));
+        assert_eq!(head.run(0).map(|run| run.shard), Some(3));
+        assert_eq!(head.shard_of(0), Some(3));
+        assert!(head.payloads_are_intact(&frame));
+        assert!(head.run(1).is_none());
+    }
+
+    #[test]
+    fn a_frame_elsewhere_or_of_another_incarnation_is_no_frame() {
+        let frame = sample();
+        assert!(FrameHead::decode(&frame, 77, 4160).is_none());
+        assert!(FrameHead::decode(&frame, 78, 4096).is_none());
+    }
+
+    #[test]
+    fn every_bit_flip_and_every_truncation_is_noticed() {
+        let frame = sample();
+        for bit in 0..frame.len() * 8 {
+            let mut damaged = frame.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let intact =
+                FrameHead::decode(&damaged, 77, 4096).is_some_and(|head| head.payloads_are_intact(&damaged));
+            assert!(!intact, "bit {bit}");
+        }
+        for length in 0..frame.len() {
+            assert!(FrameHead::decode(&frame[..length], 77, 4096).is_none(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn the_golden_frame_of_version_0() {
+        let hex: String = sample().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, GOLDEN);
+    }
+
+    const GOLDEN: &str = concat!(
+        "e9ed20a64d5246306b000000010000002a0000000000000000505c18a3010000",
+        "00100000010000002a0000000000000009000000010000000000000000000000",
+        "73d3cb1a0100000003000000600000000b000000010000000000000000000000",
+        "746865207061796c6f6164"
+    );
+}

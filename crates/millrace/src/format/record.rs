@@ -1,0 +1,150 @@
+//! A record inside a run, and the same record as a producer stages it.
+//!
+//! ```text
+//! 0            4           6        8        (staged only, flag bit 0)      key          data
+//! | data_bytes | key_bytes | flags  | 16-byte big-endian explicit hash key | key (UTF-8) | data |
+//! ```
+//! On disk the explicit hash key is left out: the record's shard is what became of it.
+
+use super::Cursor;
+
+/// The length of a record's header in bytes.
+pub const RECORD_HEADER_BYTES: usize = 8;
+/// The largest data of a record, in bytes (Kinesis: 10 MiB).
+pub const DATA_BYTES_MAX: usize = 10 << 20;
+/// The longest partition key, in characters (Kinesis: 256).
+pub const KEY_CHARACTERS_MAX: usize = 256;
+/// Flag: the producer chose the hash key.
+pub const EXPLICIT_HASH_KEY: u16 = 1;
+
+/// A record's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// The length of the data in bytes.
+    pub data_bytes: u32,
+    /// The length of the key in bytes.
+    pub key_bytes: u16,
+    /// [`EXPLICIT_HASH_KEY`] or nothing.
+    pub flags: u16,
+}
+
+impl RecordHeader {
+    /// The header's bytes.
+    #[must_use]
+    pub fn encode(self) -> [u8; RECORD_HEADER_BYTES] {
+        let word = u64::from(self.data_bytes) | u64::from(self.key_bytes) << 32 | u64::from(self.flags) << 48;
+        word.to_le_bytes()
+    }
+
+    /// Reads the header at the start of `bytes`.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<RecordHeader> {
+        let mut cursor = Cursor(bytes);
+        Some(RecordHeader { data_bytes: cursor.u32()?, key_bytes: cursor.u16()?, flags: cursor.u16()? })
+    }
+
+    /// The length on disk, header included.
+    #[must_use]
+    pub fn record_bytes(self) -> usize {
+        RECORD_HEADER_BYTES + self.key_bytes as usize + self.data_bytes as usize
+    }
+}
+
+/// The records of a run's payload, one after the other. Ends early where the bytes are not records.
+#[derive(Debug)]
+pub struct Records<'a> {
+    payload: &'a [u8],
+    offset: usize,
+}
+
+/// One record: its key, its data, and where they stand in the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordView<'a> {
+    /// The partition key, UTF-8.
+    pub key: &'a [u8],
+    /// The data.
+    pub data: &'a [u8],
+    /// Where the data starts in the payload; the key stands right before it.
+    pub data_offset: usize,
+}
+
+impl<'a> Records<'a> {
+    /// Walks a run's payload.
+    #[must_use]
+    pub fn new(payload: &'a [u8]) -> Records<'a> {
+        Records { payload, offset: 0 }
+    }
+
+    /// Walks on from a place where a record starts.
+    #[must_use]
+    pub fn from_offset(payload: &'a [u8], offset: usize) -> Records<'a> {
+        Records { payload, offset }
+    }
+
+    /// Where the next record starts.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = RecordView<'a>;
+
+    fn next(&mut self) -> Option<RecordView<'a>> {
+        let rest = self.payload.get(self.offset..)?;
+        let header = RecordHeader::decode(rest)?;
+        let body = rest.get(RECORD_HEADER_BYTES..header.record_bytes())?;
+        let (key, data) = body.split_at(header.key_bytes as usize);
+        let data_offset = self.offset + RECORD_HEADER_BYTES + key.len();
+        self.offset += header.record_bytes();
+        Some(RecordView { key, data, data_offset })
+    }
+}
+
+/// Stages a record the way producers hand them to the engine.
+///
+/// ```
+/// let mut staged = Vec::new();
+/// millrace::stage_record(&mut staged, "user-42", None, b"hello");
+/// assert_eq!(staged.len(), 8 + 7 + 5);
+/// ```
+pub fn stage_record(staged: &mut Vec<u8>, key: &str, explicit_hash_key: Option<u128>, data: &[u8]) {
+    // Lengths that do not fit are staged as the largest there is, which the engine refuses with its typed error.
+    let header = RecordHeader {
+        data_bytes: u32::try_from(data.len()).unwrap_or(u32::MAX),
+        key_bytes: u16::try_from(key.len()).unwrap_or(u16::MAX),
+        flags: if explicit_hash_key.is_some() { EXPLICIT_HASH_KEY } else { 0 },
+    };
+    staged.extend_from_slice(&header.encode());
+    if let Some(hash_key) = explicit_hash_key {
+        staged.extend_from_slice(&hash_key.to_be_bytes());
+    }
+    staged.extend_from_slice(key.as_bytes());
+    staged.extend_from_slice(data);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_round_trip_and_stop_at_the_first_that_is_none() {
+        let mut payload = Vec::new();
+        stage_record(&mut payload, "a", None, b"first");
+        stage_record(&mut payload, "bc", None, b"");
+        let whole: Vec<_> = Records::new(&payload).map(|record| (record.key.to_vec(), record.data.to_vec())).collect();
+        assert_eq!(whole, [(b"a".to_vec(), b"first".to_vec()), (b"bc".to_vec(), Vec::new())]);
+        for length in 0..payload.len() {
+            assert!(Records::new(&payload[..length]).count() < 2, "length {length}");
+        }
+    }
+
+    #[test]
+    fn the_golden_record_of_version_0() {
+        let mut staged = Vec::new();
+        stage_record(&mut staged, "k", Some(1), b"d");
+        assert_eq!(staged[..8], [1, 0, 0, 0, 1, 0, 1, 0]);
+        assert_eq!(staged[23..], [1, b'k', b'd']);
+    }
+}

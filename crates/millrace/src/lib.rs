@@ -1,0 +1,37 @@
+//! Millrace: a durable, sharded, replayable stream engine that lives inside a process.
+//!
+//! An [`Engine`] is an open store: a directory of streams. A [`Stream`] is one segmented log whose shards are indexes
+//! over it. Records are staged with [`stage_record`], appended in batches with [`Stream::append`], and read with a
+//! [`Reader`] without a copy, straight from the mapped segments.
+//!
+//! Architecture Invariant: this crate has no async runtime, no network, and knows nothing of Node.
+
+mod control;
+mod engine;
+mod environment;
+mod error;
+mod log;
+mod service;
+mod store;
+mod stream;
+mod verify;
+
+pub mod clock;
+pub mod disk;
+pub mod format;
+pub mod map;
+pub mod shard;
+
+pub use control::{Durability, Retention, StreamConfig, StreamStatus};
+pub use engine::{Engine, OpenOptions, StreamSummary};
+pub use environment::{Entropy, Environment, SystemEntropy};
+pub use error::{Error, Kind, Result};
+pub use format::Position;
+pub use format::record::stage_record;
+pub use log::notify::{Change, Registration, Wake};
+pub use log::segment::SegmentFile;
+pub use log::{Finding, Meaning};
+pub use stream::pack::Placement;
+pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
+pub use stream::{Appended, Commit, Stream, StreamDescription};
+pub use verify::Verification;

@@ -1,0 +1,210 @@
+//! Appending: place the frame, write it, publish the tail. All under the append lock, by the caller's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::draft::{FrameDraft, Place};
+use super::notify::Change;
+use super::prepare::Prepared;
+use super::segment::Segment;
+use super::{Log, LogConfig, Tail, Writer};
+use crate::error::{Error, Kind, Result};
+use crate::format::frame::RunKind;
+use crate::format::index::Waypoint;
+use crate::format::segment::SEGMENT_HEADER_BYTES;
+use crate::format::snapshot::Opening;
+use crate::format::{Position, u32_of};
+
+/// What an append was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    /// The sequence of the frame's first record.
+    pub first_sequence: u64,
+    /// The end of the frame: once the durable watermark is there, so is the frame.
+    pub end: Position,
+}
+
+impl Log {
+    /// Appends a frame and publishes it.
+    pub fn append(&self, draft: &mut FrameDraft) -> Result<Appended> {
+        let mut writer = self.writer.lock();
+        self.check_open(&writer)?;
+        let arrival_ms = self.environment.clock.wall_ms().max(writer.last_arrival_ms);
+        let full = draft.padded_bytes() > writer.capacity - writer.offset;
+        let old = arrival_ms - writer.segment.first_arrival_ms > self.config.segment_age_ms_max;
+        if full || old {
+            self.roll(&mut writer, draft.padded_bytes(), &[])?;
+        }
+        let first_sequence = writer.next_sequence;
+        self.write(&mut writer, draft, arrival_ms)?;
+        let end = Position::new(writer.file.segment, writer.offset);
+        drop(writer);
+        self.notifier.notify(Change::Published);
+        Ok(Appended { first_sequence, end })
+    }
+
+    /// Goes on in a new segment, which opens with these runs behind the shard map.
+    pub fn start_segment(&self, runs: &[(RunKind, Vec<u8>)]) -> Result<()> {
+        let mut writer = self.writer.lock();
+        self.check_open(&writer)?;
+        self.roll(&mut writer, 0, runs)
+    }
+
+    /// Appends a mark, if the last frame is none: a frame without runs that says how far the log is durable.
+    pub fn append_mark(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if writer.closed || writer.ends_with_mark || self.poison.get().is_some() {
+            return Ok(());
+        }
+        let mut mark = FrameDraft::default();
+        mark.start(0, 0);
+        let arrival_ms = writer.last_arrival_ms;
+        if mark.padded_bytes() > writer.capacity - writer.offset {
+            // No room: the segment's sealing will say the same.
+            return Ok(());
+        }
+        self.write(&mut writer, &mut mark, arrival_ms)
+    }
+
+    /// Ends appending; all that comes later gets `Closed`. Returns the tail.
+    pub fn close_writer(&self) -> Tail {
+        let mut writer = self.writer.lock();
+        writer.closed = true;
+        writer.tail()
+    }
+
+    fn check_open(&self, writer: &Writer) -> Result<()> {
+        if writer.closed {
+            return Err(Error::new(Kind::Closed, format!("{} was closed; open the store again", self.config.name)));
+        }
+        self.check_poison()
+    }
+
+    fn write(&self, writer: &mut Writer, draft: &mut FrameDraft, arrival_ms: u64) -> Result<()> {
+        let next_sequence = writer.next_sequence + u64::from(draft.records());
+        assert!(next_sequence <= writer.reserved_until, "a segment reserves more sequences than it has room for");
+        let place = Place {
+            incarnation: writer.file.incarnation,
+            offset: writer.offset,
+            first_sequence: writer.next_sequence,
+            arrival_ms,
+            // The sequence first: each of the two is true for itself, and never ahead of the disk.
+            mark_sequence: self.durable_sequence.load(Ordering::Acquire),
+            mark: self.durable(),
+            previous_checksum: writer.last_checksum,
+        };
+        let records = draft.records();
+        let (bytes, checksum) = draft.place(place);
+        writer.file.file.write_at(bytes, u64::from(writer.offset)).map_err(|error| self.write_failed(error))?;
+        let waypoint =
+            Waypoint { offset: writer.offset, sequence: writer.next_sequence, arrival_ms: place.arrival_ms };
+        writer.segment.note(waypoint);
+        let half = writer.capacity / 2;
+        let crosses_half = writer.offset < half && writer.offset + u32_of(bytes.len()) >= half;
+        writer.offset += u32_of(bytes.len());
+        writer.next_sequence = next_sequence;
+        writer.last_checksum = checksum;
+        writer.last_arrival_ms = arrival_ms;
+        writer.ends_with_mark = records == 0 && bytes.len() == crate::format::FRAME_ALIGNMENT as usize;
+        self.publish(writer);
+        if crosses_half {
+            self.ask_for_upkeep();
+        }
+        Ok(())
+    }
+
+    fn write_failed(&self, error: std::io::Error) -> Error {
+        let error = Error::io(format!("could not append to {}", self.config.name), error);
+        // A full disk has kept the bytes before the tail; the next append writes over the same place. Whatever else
+        // a write reports, the file is not to be trusted.
+        if error.kind() != Kind::DiskFull {
+            self.poison(&error);
+        }
+        error
+    }
+
+    fn publish(&self, writer: &Writer) {
+        self.published_sequence.store(writer.next_sequence, Ordering::Release);
+        self.published.store(Position::new(writer.file.segment, writer.offset).pack(), Ordering::Release);
+    }
+
+    /// Ends the active segment and opens the next one. Nothing changes where it fails.
+    fn roll(&self, writer: &mut Writer, frame_bytes: u32, runs: &[(RunKind, Vec<u8>)]) -> Result<()> {
+        let previous = writer.tail();
+        let mut opening = opening_frame(&self.config, &previous, runs);
+        let prepared = self.take_prepared(SEGMENT_HEADER_BYTES + opening.padded_bytes() + frame_bytes)?;
+        let mark = (self.durable(), self.durable_sequence.load(Ordering::Acquire));
+        let arrival_ms = self.environment.clock.wall_ms().max(previous.last_arrival_ms);
+        let fresh = open_segment(&self.config, prepared, &mut opening, &previous, arrival_ms, mark)
+            .map_err(|error| self.write_failed(error))?;
+        writer.segment.finish(writer.offset);
+        let mut unsynced = std::mem::take(&mut writer.unsynced);
+        unsynced.push(Arc::clone(&writer.file));
+        *writer = Writer { unsynced, ..fresh };
+        self.segments.write().push(Arc::clone(&writer.segment));
+        self.publish(writer);
+        self.ask_for_upkeep();
+        Ok(())
+    }
+}
+
+impl Writer {
+    fn tail(&self) -> Tail {
+        Tail {
+            position: Position::new(self.file.segment, self.offset),
+            next_sequence: self.next_sequence,
+            last_checksum: self.last_checksum,
+            last_arrival_ms: self.last_arrival_ms,
+        }
+    }
+}
+
+/// The frame that a segment opens with.
+pub(super) fn opening_frame(config: &LogConfig, previous: &Tail, runs: &[(RunKind, Vec<u8>)]) -> FrameDraft {
+    let opening = Opening {
+        previous_end: previous.position,
+        previous_checksum: previous.last_checksum,
+        shards: config.shards.clone(),
+    };
+    let mut all = vec![(RunKind::Opening, opening.encode())];
+    all.extend_from_slice(runs);
+    FrameDraft::of_state(&all)
+}
+
+/// Writes the opening frame into a prepared file; returns a writer that stands behind it. `mark` is what is durable.
+pub(super) fn open_segment(
+    config: &LogConfig,
+    prepared: Prepared,
+    opening: &mut FrameDraft,
+    previous: &Tail,
+    arrival_ms: u64,
+    mark: (Position, u64),
+) -> std::io::Result<Writer> {
+    let Prepared { file, reserved } = prepared;
+    let place = Place {
+        incarnation: file.incarnation,
+        offset: SEGMENT_HEADER_BYTES,
+        first_sequence: reserved.start,
+        arrival_ms,
+        mark: mark.0,
+        mark_sequence: mark.1,
+        previous_checksum: previous.last_checksum,
+    };
+    let (bytes, last_checksum) = opening.place(place);
+    file.file.write_at(bytes, u64::from(SEGMENT_HEADER_BYTES))?;
+    let offset = SEGMENT_HEADER_BYTES + u32_of(bytes.len());
+    let waypoint = Waypoint { offset: SEGMENT_HEADER_BYTES, sequence: reserved.start, arrival_ms };
+    Ok(Writer {
+        segment: Arc::new(Segment::active(&config.directory, &file, waypoint)),
+        capacity: file.bytes,
+        file,
+        offset,
+        next_sequence: reserved.start,
+        reserved_until: reserved.end,
+        last_checksum,
+        last_arrival_ms: arrival_ms,
+        ends_with_mark: false,
+        unsynced: Vec::new(),
+        closed: false,
+    })
+}

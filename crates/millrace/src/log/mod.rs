@@ -1,0 +1,191 @@
+//! One log: frames appended to a chain of segment files, published by one atomic store, made durable by one sync for
+//! all that arrived meanwhile, read through maps.
+//!
+//! Invariants:
+//! 1. `durable <= published`, both only grow, and bytes below `published` never change.
+//! 2. A sequence is given at most once: it is given out of the range that its segment's synced header reserves, and
+//!    ranges of segments do not overlap.
+//! 3. A segment's data is synced before the data of the one behind it counts as durable.
+//! 4. After a failed sync nothing more becomes durable (the log is poisoned), until it is opened again.
+//! 5. A file is used again only when nobody has it open.
+//!
+//! The log knows frames and runs. It knows neither streams, nor hash keys, nor retention times.
+
+mod append;
+mod commit;
+pub(crate) mod draft;
+pub mod notify;
+mod open;
+mod prepare;
+mod recover;
+mod scan;
+mod seal;
+pub mod segment;
+mod trim;
+pub(crate) mod walk;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::environment::Environment;
+use crate::error::{Error, Kind, Result};
+use crate::format::Position;
+use crate::format::snapshot::ShardEntry;
+use notify::Notifier;
+use segment::{Segment, SegmentFile};
+
+pub use recover::{Finding, Meaning};
+pub(crate) use scan::{Scan, build_index, scan_segment};
+
+/// What a log is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct LogConfig {
+    /// How messages call the log.
+    pub name: String,
+    /// Where its files stand.
+    pub directory: PathBuf,
+    /// The stream's number; 0 for the control log.
+    pub stream: u64,
+    /// The first segment's length in bytes; each later one is twice as long, up to `segment_bytes_max`.
+    pub segment_bytes_first: u32,
+    /// The longest segment, in bytes.
+    pub segment_bytes_max: u32,
+    /// A segment older than this takes no more frames, so that it can fall to the retention.
+    pub segment_age_ms_max: u64,
+    /// How many bytes of written, empty segments to keep ahead of the writer.
+    pub prepared_bytes: u64,
+    /// The shard map that each segment opens with.
+    pub shards: Vec<ShardEntry>,
+}
+
+/// Where a log ends after a clean close.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub position: Position,
+    pub next_sequence: u64,
+    pub last_checksum: u32,
+    pub last_arrival_ms: u64,
+}
+
+/// What the log asks of the threads that serve it; answers may come late, never wrong.
+pub(crate) trait Servant: Send + Sync {
+    /// A segment was finished or is half full: seal, prepare.
+    fn wants_upkeep(&self, stream: u64);
+}
+
+/// The part that appends, under its lock.
+#[derive(Debug)]
+struct Writer {
+    segment: Arc<Segment>,
+    file: Arc<SegmentFile>,
+    offset: u32,
+    capacity: u32,
+    next_sequence: u64,
+    reserved_until: u64,
+    last_checksum: u32,
+    last_arrival_ms: u64,
+    // The last frame is a mark, so another mark would say nothing new.
+    ends_with_mark: bool,
+    // Finished files that hold bytes which no sync has covered yet, oldest first.
+    unsynced: Vec<Arc<SegmentFile>>,
+    closed: bool,
+}
+
+/// A log that is open.
+pub(crate) struct Log {
+    pub(crate) config: LogConfig,
+    pub(crate) environment: Environment,
+    writer: Mutex<Writer>,
+    // Held by the one who syncs.
+    sync: Mutex<()>,
+    published: AtomicU64,
+    published_sequence: AtomicU64,
+    durable: AtomicU64,
+    durable_sequence: AtomicU64,
+    segments: RwLock<Vec<Arc<Segment>>>,
+    ahead: Mutex<prepare::Ahead>,
+    notifier: Arc<Notifier>,
+    poison: OnceLock<String>,
+    servant: OnceLock<Arc<dyn Servant>>,
+    upkeep_wanted: AtomicBool,
+    // The committer has been asked for a sync, or a mark, and has not begun it.
+    pub(crate) sync_due: AtomicBool,
+    pub(crate) mark_due: AtomicBool,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("name", &self.config.name).field("published", &self.published()).finish()
+    }
+}
+
+impl Log {
+    /// Who to ask for upkeep.
+    pub fn set_servant(&self, servant: Arc<dyn Servant>) {
+        let _set_once = self.servant.set(servant);
+    }
+
+    /// The end of what has been appended.
+    pub fn published(&self) -> Position {
+        Position::unpack(self.published.load(Ordering::Acquire))
+    }
+
+    /// The end of what is certain to be on disk.
+    pub fn durable(&self) -> Position {
+        Position::unpack(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The sequence that the next record gets at least.
+    pub fn next_sequence(&self) -> u64 {
+        self.published_sequence.load(Ordering::Acquire)
+    }
+
+    /// Who is told when something changes.
+    pub fn notifier(&self) -> &Arc<Notifier> {
+        &self.notifier
+    }
+
+    /// All segments, oldest first.
+    pub fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().clone()
+    }
+
+    /// The error of a poisoned log.
+    pub fn check_poison(&self) -> Result<()> {
+        let Some(cause) = self.poison.get() else { return Ok(()) };
+        let name = &self.config.name;
+        let message = format!(
+            "{name} takes no more appends after a failure ({cause}); what was durable can be read; \
+             close and open the store again to go on"
+        );
+        Err(Error::new(Kind::Poisoned, message))
+    }
+
+    fn poison(&self, cause: &Error) {
+        let _first_cause_stays = self.poison.set(cause.message().to_owned());
+        self.notifier.notify(notify::Change::Durable);
+    }
+
+    fn ask_for_upkeep(&self) {
+        if let Some(servant) = self.servant.get()
+            && !self.upkeep_wanted.swap(true, Ordering::AcqRel)
+        {
+            servant.wants_upkeep(self.config.stream);
+        }
+    }
+
+    /// Seals what is finished, before a close.
+    pub fn seal_all(&self) -> Result<()> {
+        self.seal_finished()
+    }
+
+    /// Seals what is finished and prepares what will be needed.
+    pub fn upkeep(&self) -> Result<()> {
+        self.upkeep_wanted.store(false, Ordering::Release);
+        self.prepare_ahead()?;
+        self.seal_finished()
+    }
+}

@@ -1,0 +1,282 @@
+//! Making a log, and opening one: by its tail after a clean close, by recovery otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::append::{open_segment, opening_frame};
+use super::notify::Notifier;
+use super::prepare::{Ahead, Prepared, make_first};
+use super::recover::{Finding, recover};
+use super::segment::{Segment, index_path, open_file, read_header};
+use super::{Log, LogConfig, Tail, Writer};
+use crate::disk::{Access, Disk};
+use crate::environment::Environment;
+use crate::error::{Error, Kind, Result};
+use crate::format::Position;
+use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
+use crate::format::record::RECORD_HEADER_BYTES;
+use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::snapshot::Opening;
+
+/// The first segment's number and the first sequence of a log: 0 means "before everything".
+const FIRST: u32 = 1;
+
+/// What a log is put together from.
+type Parts = (Vec<Arc<Segment>>, Writer, Ahead);
+
+/// The files of a log's directory.
+pub(super) struct Files {
+    /// Segments whose index is on disk.
+    pub sealed: BTreeMap<u32, Summary>,
+    /// The others, with what their header says.
+    pub unsealed: BTreeMap<u32, Result<SegmentHeader>>,
+    /// No segment reserved this sequence or a later one.
+    pub next_sequence: u64,
+    spares: Vec<(PathBuf, u32)>,
+}
+
+impl Files {
+    /// All segments by number.
+    pub fn all(&self) -> BTreeSet<u32> {
+        self.sealed.keys().chain(self.unsealed.keys()).copied().collect()
+    }
+
+    /// The first sequence that a segment with an unreadable header may have been given.
+    pub fn reserved_before(&self, segment: u32) -> u64 {
+        self.sealed.range(..segment).next_back().map_or(0, |(_, summary)| summary.next_sequence)
+    }
+
+    /// What goes on behind these files.
+    pub fn ahead(&self, config: &LogConfig) -> Ahead {
+        let next_segment = self.all().last().map_or(FIRST, |last| last + 1);
+        let mut ahead = Ahead::new(next_segment, self.next_sequence, config.segment_bytes_first);
+        for (path, bytes) in &self.spares {
+            ahead.keep_spare(path.clone(), *bytes);
+        }
+        ahead
+    }
+
+    /// Looks through the directory and removes what an interrupted step left half done.
+    fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Files> {
+        let failed = |error| Error::io(format!("could not read {}", config.directory.display()), error);
+        let mut files =
+            Files { sealed: BTreeMap::new(), unsealed: BTreeMap::new(), next_sequence: 1, spares: Vec::new() };
+        let names = disk.list(&config.directory).map_err(failed)?;
+        for name in &names {
+            let path = config.directory.join(name);
+            if name.ends_with(".tmp") {
+                disk.remove(&path).map_err(failed)?;
+            } else if name.ends_with(".spare") {
+                let bytes = disk.open(&path, Access::Read).and_then(|file| file.bytes()).map_err(failed)?;
+                files.spares.push((path, u32::try_from(bytes).unwrap_or(0)));
+            } else if let Some(number) = name.strip_suffix(".seg") {
+                let segment = u32::from_str_radix(number, 16).map_err(|_| {
+                    Error::new(Kind::Corrupt, format!("{} is no name of a segment", path.display()))
+                })?;
+                files.add(disk, config, segment)?;
+            }
+        }
+        files.reserve(disk, config)?;
+        Ok(files)
+    }
+
+    fn add(&mut self, disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<()> {
+        match read_summary(disk, config, segment) {
+            Ok(Some(summary)) => {
+                self.sealed.insert(segment, summary);
+                return Ok(());
+            }
+            Err(error) if error.kind() != Kind::Corrupt => return Err(error),
+            // Without a good index the segment is scanned again.
+            Ok(None) | Err(_) => {}
+        }
+        let header = read_header(disk, &config.directory, segment);
+        if let Err(error) = &header
+            && error.kind() != Kind::Corrupt
+        {
+            return header.map(|_| ());
+        }
+        self.unsealed.insert(segment, header);
+        Ok(())
+    }
+
+    /// Finds the first sequence that nobody reserved.
+    fn reserve(&mut self, disk: &dyn Disk, config: &LogConfig) -> Result<()> {
+        let Some(last) = self.all().last().copied() else { return Ok(()) };
+        if self.sealed.contains_key(&last)
+            && let Ok(header) = read_header(disk, &config.directory, last)
+        {
+            self.next_sequence = header.reserved_until;
+        }
+        for segment in self.all() {
+            let until = match (self.unsealed.get(&segment), self.sealed.get(&segment)) {
+                (Some(Ok(header)), _) => header.reserved_until,
+                // A reservation that cannot be read is as long as the largest segment's.
+                (Some(Err(_)), _) => self.next_sequence + u64::from(u32::MAX) / RECORD_HEADER_BYTES as u64,
+                (None, summary) => summary.map_or(0, |summary| summary.next_sequence),
+            };
+            self.next_sequence = self.next_sequence.max(until);
+        }
+        Ok(())
+    }
+}
+
+fn read_summary(disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<Option<Summary>> {
+    let path = index_path(&config.directory, segment);
+    let file = match disk.open(&path, Access::Read) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| Error::io(path.display(), error))?,
+    };
+    let mut header = [0; INDEX_HEADER_BYTES];
+    match file.read_at(&mut header, 0) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other.map_err(|error| Error::io(path.display(), error))?,
+    }
+    let summary = index::decode_summary(&header)?;
+    Ok((summary.segment == segment).then_some(summary))
+}
+
+impl Log {
+    /// Makes a log in a directory of its own; it is durable when this returns.
+    pub fn create(environment: Environment, config: LogConfig) -> Result<Arc<Log>> {
+        let disk = &environment.disk;
+        let failed = |error| Error::io(format!("could not make {}", config.directory.display()), error);
+        disk.make_directory(&config.directory).map_err(failed)?;
+        let mut ahead = Ahead::new(FIRST, u64::from(FIRST), config.segment_bytes_first);
+        let mut opening = opening_frame(&config, &Tail::default(), &[]);
+        let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
+        let prepared = make_first(&environment, &config, &mut ahead, room)?;
+        let now_ms = environment.clock.wall_ms();
+        let mark = (Position::default(), 0);
+        let writer =
+            open_segment(&config, prepared, &mut opening, &Tail::default(), now_ms, mark).map_err(failed)?;
+        writer.file.file.sync().map_err(failed)?;
+        if let Some(parent) = config.directory.parent() {
+            disk.sync_directory(parent).map_err(failed)?;
+        }
+        let segments = vec![Arc::clone(&writer.segment)];
+        Ok(Log::assemble(environment, config, segments, writer, ahead))
+    }
+
+    /// Opens the log of a directory: behind `clean`, where its close said that it ends, or by recovery.
+    pub fn open(
+        environment: Environment,
+        config: LogConfig,
+        clean: Option<Tail>,
+    ) -> Result<(Arc<Log>, Vec<Finding>)> {
+        let files = Files::list(&*environment.disk, &config)?;
+        if let Some(tail) = clean
+            && let Some((segments, writer, ahead)) = continue_behind(&environment, &config, &files, &tail)?
+        {
+            return Ok((Log::assemble(environment, config, segments, writer, ahead), Vec::new()));
+        }
+        let floor = clean.map(|tail| tail.position).unwrap_or_default();
+        let recovered = recover(&environment, &config, files, floor)?;
+        let log = Log::assemble(environment, config, recovered.segments, recovered.writer, recovered.ahead);
+        Ok((log, recovered.findings))
+    }
+
+    /// Checks that the newest segment opens with the shard map that this log was opened with.
+    pub fn check_opening(&self) -> Result<()> {
+        let segments = self.segments();
+        let newest = segments.last().expect("a log has a segment");
+        let file = newest.open(&*self.environment.disk)?;
+        let head = file.frame(SEGMENT_HEADER_BYTES, self.published().offset)?;
+        let payload = head.and_then(|head| head.run(0)).map(|run| run.payload());
+        let base = SEGMENT_HEADER_BYTES as usize;
+        let map = file.map()?;
+        let bytes = payload.and_then(|payload| map.bytes(base + payload.start..base + payload.end));
+        let opening = bytes.and_then(Opening::decode);
+        if opening.is_some_and(|opening| opening.shards == self.config.shards) {
+            return Ok(());
+        }
+        let message = format!("{}: segment {} does not open with the stream's shards", self.config.name, newest.index);
+        Err(Error::new(Kind::Corrupt, message))
+    }
+
+    /// All that `writer` has written is durable.
+    fn assemble(
+        environment: Environment,
+        config: LogConfig,
+        segments: Vec<Arc<Segment>>,
+        writer: Writer,
+        ahead: Ahead,
+    ) -> Arc<Log> {
+        let end = Position::new(writer.file.segment, writer.offset).pack();
+        let next_sequence = writer.next_sequence;
+        Arc::new(Log {
+            config,
+            environment,
+            writer: Mutex::new(writer),
+            sync: Mutex::new(()),
+            published: AtomicU64::new(end),
+            published_sequence: AtomicU64::new(next_sequence),
+            durable: AtomicU64::new(end),
+            durable_sequence: AtomicU64::new(next_sequence),
+            segments: RwLock::new(segments),
+            ahead: Mutex::new(ahead),
+            notifier: Arc::new(Notifier::default()),
+            poison: OnceLock::new(),
+            servant: OnceLock::new(),
+            upkeep_wanted: AtomicBool::new(false),
+            sync_due: AtomicBool::new(false),
+            mark_due: AtomicBool::new(false),
+        })
+    }
+}
+
+/// The log as a clean close left it; `None` where the files do not say the same, and recovery has to look.
+fn continue_behind(
+    environment: &Environment,
+    config: &LogConfig,
+    files: &Files,
+    tail: &Tail,
+) -> Result<Option<Parts>> {
+    let active = tail.position.segment;
+    let Some(Ok(header)) = files.unsealed.get(&active) else { return Ok(None) };
+    let older_unsealed = files.unsealed.range(..active).next().is_some();
+    let newer_sealed = files.sealed.range(active..).next().is_some();
+    let disk = &*environment.disk;
+    let file = open_file(disk, &config.directory, active, header.incarnation, Access::Write)?;
+    if older_unsealed || newer_sealed || file.bytes != header.capacity || tail.position.offset > file.bytes {
+        return Ok(None);
+    }
+    let Some(first) = file.frame(SEGMENT_HEADER_BYTES, tail.position.offset)?.map(|head| head.header) else {
+        return Ok(None);
+    };
+    let mut ahead = files.ahead(config);
+    for (&segment, header) in files.unsealed.range(active + 1..) {
+        let Ok(header) = header else { return Ok(None) };
+        let file = open_file(disk, &config.directory, segment, header.incarnation, Access::Write)?;
+        let reserved = header.reserved_from..header.reserved_until;
+        ahead.adopt(Prepared { file, reserved });
+    }
+    let opening = Waypoint {
+        offset: SEGMENT_HEADER_BYTES,
+        sequence: first.first_sequence,
+        arrival_ms: first.arrival_ms,
+    };
+    let segment = Arc::new(Segment::active(&config.directory, &file, opening));
+    let mut segments: Vec<_> =
+        files.sealed.values().map(|summary| Arc::new(Segment::sealed(&config.directory, *summary))).collect();
+    segments.push(Arc::clone(&segment));
+    let writer = Writer {
+        segment,
+        capacity: file.bytes,
+        file,
+        offset: tail.position.offset,
+        next_sequence: tail.next_sequence,
+        reserved_until: header.reserved_until,
+        last_checksum: tail.last_checksum,
+        last_arrival_ms: tail.last_arrival_ms,
+        ends_with_mark: true,
+        unsynced: Vec::new(),
+        closed: false,
+    };
+    Ok(Some((segments, writer, ahead)))
+}

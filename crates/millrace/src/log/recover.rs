@@ -1,0 +1,316 @@
+//! Recovery of a log that was not closed: find what was promised, keep it, cut only what never was.
+//!
+//! Each frame carries the durable mark of the time when it was written, so the highest mark in any intact frame says
+//! what was acknowledged at least. Damage before it is reported and kept; the first broken frame behind it ends the
+//! log, and what follows is cut, intact or not. What lies behind the mark and is intact may be in memory only (after
+//! a failed sync the kernel calls pages clean that the disk never got), so it is written once more and synced before
+//! anything is served. Appending goes on in a new segment, past every sequence that any segment reserved.
+//!
+//! Each step leaves files that this same recovery accepts if the machine stops in between.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::append::{open_segment, opening_frame};
+use super::open::Files;
+use super::prepare::{Ahead, make_first};
+use super::scan::{FoundFrame, build_index, scan_segment};
+use super::segment::{Segment, SegmentFile, index_path, open_file, segment_path, write_whole};
+use super::{LogConfig, Scan, Tail, Writer};
+use crate::disk::Access;
+use crate::environment::Environment;
+use crate::error::{Error, Kind, Result};
+use crate::format::segment::SEGMENT_HEADER_BYTES;
+use crate::format::{Position, index};
+
+/// Something that recovery or verification found and the operator should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The stream, or `control log`.
+    pub log: String,
+    /// The segment's number.
+    pub segment: u32,
+    /// The bytes concerned, as offsets into the segment's file.
+    pub bytes: Range<u32>,
+    /// The sequences concerned: all that are lost lie in this range.
+    pub sequences: Range<u64>,
+    /// What it means.
+    pub meaning: Meaning,
+}
+
+/// What a finding means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Acknowledged records are damaged or missing.
+    Damaged,
+    /// Records behind the last mark were cut; they may have been acknowledged.
+    PossiblyAcknowledged,
+    /// The segment's header or index is damaged; where the index alone is, nothing is lost.
+    Unreadable,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let meaning = match self.meaning {
+            Meaning::Damaged => "acknowledged records are damaged or missing",
+            Meaning::PossiblyAcknowledged => "records were cut that may have been acknowledged",
+            Meaning::Unreadable => "the segment's header or index is damaged",
+        };
+        let Finding { log, segment, bytes, sequences, .. } = self;
+        let (from, to) = (bytes.start, bytes.end);
+        let (first, next) = (sequences.start, sequences.end);
+        write!(f, "{log}: {meaning}: segment {segment}, bytes {from} to {to}, sequences from {first} below {next}")
+    }
+}
+
+/// A log as recovery leaves it.
+pub(super) struct Recovered {
+    pub segments: Vec<Arc<Segment>>,
+    pub writer: Writer,
+    pub ahead: Ahead,
+    pub findings: Vec<Finding>,
+}
+
+/// One unsealed segment under recovery.
+struct Unsealed {
+    file: Arc<SegmentFile>,
+    scan: Scan,
+}
+
+/// What the walk along the chain of frames has come to.
+struct Walk<'a> {
+    config: &'a LogConfig,
+    mark: Position,
+    tail: Tail,
+    // The checksum before is unknown: the first frame of a log, or damage right before.
+    unlinked: bool,
+    ended: bool,
+    findings: Vec<Finding>,
+}
+
+/// Recovers the log in `files`. `floor` is known to have been durable from elsewhere (an earlier clean close).
+pub(super) fn recover(
+    environment: &Environment,
+    config: &LogConfig,
+    files: Files,
+    floor: Position,
+) -> Result<Recovered> {
+    let mut findings = Vec::new();
+    let mut unsealed = BTreeMap::new();
+    for (&segment, header) in &files.unsealed {
+        let Ok(header) = header else {
+            findings.push(Finding {
+                log: config.name.clone(),
+                segment,
+                bytes: 0..SEGMENT_HEADER_BYTES,
+                sequences: files.reserved_before(segment)..files.next_sequence,
+                meaning: Meaning::Unreadable,
+            });
+            continue;
+        };
+        let file = open_file(&*environment.disk, &config.directory, segment, header.incarnation, Access::Write)?;
+        let scan = scan_segment(&file, file.bytes)?;
+        unsealed.insert(segment, Unsealed { file, scan });
+    }
+    let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
+    let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
+    let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
+    let mut walk =
+        Walk { config, mark, tail: Tail::default(), unlinked: true, ended: false, findings };
+    let mut kept = Vec::new();
+    let mut cut = Vec::new();
+    let mut segments = Vec::new();
+    for segment in files.all() {
+        if let Some(summary) = files.sealed.get(&segment) {
+            walk.pass_sealed(summary);
+            segments.push(Arc::new(Segment::sealed(&config.directory, *summary)));
+        } else if let Some(Unsealed { file, scan }) = unsealed.remove(&segment) {
+            match walk.pass_unsealed(segment, &scan) {
+                Some(end) => kept.push((file, end)),
+                None => cut.push(segment),
+            }
+        } else {
+            walk.unlinked = true;
+        }
+    }
+    let Walk { tail, findings, .. } = walk;
+    if segments.is_empty() && kept.is_empty() {
+        let message = format!("{} has no readable segment in {}", config.name, config.directory.display());
+        return Err(Error::new(Kind::Corrupt, message));
+    }
+    for (file, end) in &kept {
+        write_again(file, mark, *end)?;
+    }
+    let mut ahead = files.ahead(config);
+    let writer = start_behind(environment, config, &mut ahead, &tail)?;
+    for (file, end) in kept {
+        segments.push(Arc::new(seal_cut(environment, config, file, end)?));
+    }
+    for segment in cut {
+        let path = segment_path(&config.directory, segment);
+        environment.disk.remove(&path).map_err(|error| Error::io(path.display(), error))?;
+    }
+    let failed = |error| Error::io(config.directory.display(), error);
+    environment.disk.sync_directory(&config.directory).map_err(failed)?;
+    segments.sort_by_key(|segment| segment.index);
+    segments.push(Arc::clone(&writer.segment));
+    Ok(Recovered { segments, writer, ahead, findings })
+}
+
+impl Walk<'_> {
+    fn pass_sealed(&mut self, summary: &index::Summary) {
+        self.tail = Tail {
+            position: Position::new(summary.segment, summary.end),
+            next_sequence: summary.next_sequence,
+            last_checksum: summary.last_checksum,
+            last_arrival_ms: summary.last_arrival_ms,
+        };
+        self.unlinked = false;
+    }
+
+    /// Follows the frames of a segment; returns where its part of the log ends, or `None` if it is no part of it.
+    fn pass_unsealed(&mut self, segment: u32, scan: &Scan) -> Option<u32> {
+        let mut end = SEGMENT_HEADER_BYTES;
+        for frame in &scan.frames {
+            if self.ended {
+                self.report_cut(segment, frame);
+                continue;
+            }
+            let place = Position::new(segment, end);
+            if !self.follows(frame, end) {
+                if place >= self.mark {
+                    self.ended = true;
+                    self.report_cut(segment, frame);
+                    continue;
+                }
+                // A frame that stands where it should and merely does not link says that one before is damaged,
+                // and that has been reported there.
+                if frame.offset != end {
+                    self.report_damage(segment, end..frame.offset, frame.header.first_sequence);
+                }
+            }
+            if !frame.intact {
+                if Position::new(segment, frame.offset) >= self.mark {
+                    self.ended = true;
+                    self.report_cut(segment, frame);
+                    continue;
+                }
+                let next = frame.header.first_sequence + u64::from(frame.header.records);
+                self.report_damage(segment, frame.offset..frame.end(), next);
+            }
+            end = frame.end();
+            self.accept(segment, frame);
+        }
+        self.check_end(segment, end);
+        (end > SEGMENT_HEADER_BYTES).then_some(end)
+    }
+
+    fn follows(&self, frame: &FoundFrame, end: u32) -> bool {
+        let linked = self.unlinked || frame.header.previous_checksum == self.tail.last_checksum;
+        frame.offset == end && linked && frame.header.first_sequence >= self.tail.next_sequence
+    }
+
+    fn accept(&mut self, segment: u32, frame: &FoundFrame) {
+        self.tail = Tail {
+            position: Position::new(segment, frame.end()),
+            next_sequence: frame.header.first_sequence + u64::from(frame.header.records),
+            last_checksum: frame.header.checksum,
+            last_arrival_ms: frame.header.arrival_ms.max(self.tail.last_arrival_ms),
+        };
+        self.unlinked = false;
+    }
+
+    /// The mark may say that there was more than the segment shows.
+    fn check_end(&mut self, segment: u32, end: u32) {
+        if self.ended {
+            return;
+        }
+        if self.mark.segment == segment && self.mark.offset > end {
+            let next = self.tail.next_sequence + 1;
+            self.report_damage(segment, end..self.mark.offset, next);
+        } else if end == SEGMENT_HEADER_BYTES && self.mark.segment > segment {
+            let next = self.tail.next_sequence + 1;
+            self.report_damage(segment, end..end, next);
+        } else if end == SEGMENT_HEADER_BYTES {
+            // A segment without a frame, and none is promised: it was prepared and not used.
+            self.ended = true;
+        }
+    }
+
+    fn report_damage(&mut self, segment: u32, bytes: Range<u32>, next_sequence: u64) {
+        let first = self.tail.next_sequence.min(next_sequence);
+        self.findings.push(Finding {
+            log: self.config.name.clone(),
+            segment,
+            bytes,
+            sequences: first..next_sequence,
+            meaning: Meaning::Damaged,
+        });
+        self.unlinked = true;
+    }
+
+    fn report_cut(&mut self, segment: u32, frame: &FoundFrame) {
+        let next = frame.header.first_sequence + u64::from(frame.header.records);
+        if let Some(last) = self.findings.last_mut()
+            && last.meaning == Meaning::PossiblyAcknowledged
+            && last.segment == segment
+        {
+            last.bytes.end = frame.end();
+            last.sequences.end = last.sequences.end.max(next);
+            return;
+        }
+        self.findings.push(Finding {
+            log: self.config.name.clone(),
+            segment,
+            bytes: frame.offset..frame.end(),
+            sequences: self.tail.next_sequence.min(next)..next,
+            meaning: Meaning::PossiblyAcknowledged,
+        });
+    }
+}
+
+/// Writes what is not known to be on disk over itself and syncs, so that it is.
+fn write_again(file: &SegmentFile, mark: Position, end: u32) -> Result<()> {
+    let start = match mark.segment.cmp(&file.segment) {
+        std::cmp::Ordering::Greater => return Ok(()),
+        std::cmp::Ordering::Equal => mark.offset.clamp(SEGMENT_HEADER_BYTES, end),
+        std::cmp::Ordering::Less => SEGMENT_HEADER_BYTES,
+    };
+    let failed = |error| Error::io(format!("could not write segment {} again", file.segment), error);
+    let bytes = file.map()?.bytes(start as usize..end as usize).unwrap_or_default().to_vec();
+    file.file.write_at(&bytes, u64::from(start)).map_err(failed)?;
+    file.file.sync().map_err(failed)
+}
+
+/// Makes the segment in which appending goes on; it says where the recovered log ends.
+fn start_behind(
+    environment: &Environment,
+    config: &LogConfig,
+    ahead: &mut Ahead,
+    tail: &Tail,
+) -> Result<Writer> {
+    let mut opening = opening_frame(config, tail, &[]);
+    let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
+    let prepared = make_first(environment, config, ahead, room)?;
+    let arrival_ms = environment.clock.wall_ms().max(tail.last_arrival_ms);
+    let mark = (tail.position, tail.next_sequence);
+    let failed = |error| Error::io(format!("could not open a segment of {}", config.name), error);
+    let writer = open_segment(config, prepared, &mut opening, tail, arrival_ms, mark).map_err(failed)?;
+    writer.file.file.sync().map_err(failed)?;
+    Ok(writer)
+}
+
+/// Cuts a recovered segment where its part of the log ends, and seals it.
+fn seal_cut(environment: &Environment, config: &LogConfig, file: Arc<SegmentFile>, end: u32) -> Result<Segment> {
+    let (summary, body) = build_index(&file, end)?;
+    let segment = file.segment;
+    let disk_file = Arc::clone(&file.file);
+    // No map of ours may be left over bytes that are cut.
+    drop(file);
+    let failed = |error| Error::io(format!("could not cut segment {segment} of {}", config.name), error);
+    disk_file.truncate(u64::from(end)).map_err(failed)?;
+    disk_file.sync().map_err(failed)?;
+    write_whole(&*environment.disk, &index_path(&config.directory, segment), &index::encode(&summary, &body))?;
+    Ok(Segment::sealed(&config.directory, summary))
+}

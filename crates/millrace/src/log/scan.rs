@@ -1,0 +1,121 @@
+//! Reading a segment from its start to its end, frame by frame, trusting nothing: what recovery, sealing and
+//! verification share.
+
+use super::segment::SegmentFile;
+use crate::error::Result;
+use crate::format::frame::{FrameHead, FrameHeader, RunKind};
+use crate::format::index::{Body, RunPlace, Summary, WAYPOINT_BYTES, Waypoint};
+use crate::format::segment::SEGMENT_HEADER_BYTES;
+use crate::format::{FRAME_ALIGNMENT, Position, aligned};
+
+/// A frame that a scan found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoundFrame {
+    pub offset: u32,
+    pub header: FrameHeader,
+    /// Whether every run's payload is what was written.
+    pub intact: bool,
+}
+
+impl FoundFrame {
+    /// Where the next frame would start.
+    pub fn end(&self) -> u32 {
+        self.offset + self.header.padded_bytes()
+    }
+}
+
+/// All frames of a segment whose heads are intact, in order; between two of them there may be damage.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub frames: Vec<FoundFrame>,
+}
+
+impl Scan {
+    /// The highest mark that a frame of this segment carries.
+    pub fn mark(&self) -> Position {
+        self.frames.iter().map(|frame| frame.header.mark).max().unwrap_or_default()
+    }
+}
+
+/// Scans up to `end`; where there is no frame it looks on at each 64-byte boundary, so that damage hides nothing
+/// behind it.
+pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
+    let end = end.min(file.bytes);
+    let map = file.map()?;
+    let mut scan = Scan::default();
+    let mut offset = SEGMENT_HEADER_BYTES;
+    while offset < end {
+        let Some(bytes) = map.bytes(offset as usize..end as usize) else { break };
+        let Some(head) = FrameHead::decode(bytes, file.incarnation, offset) else {
+            offset += FRAME_ALIGNMENT;
+            continue;
+        };
+        let frame = FoundFrame { offset, header: head.header, intact: head.payloads_are_intact(bytes) };
+        offset = frame.end();
+        scan.frames.push(frame);
+    }
+    Ok(scan)
+}
+
+/// Gathers what the index of a segment says, frame by frame.
+#[derive(Debug)]
+pub(crate) struct IndexBuilder {
+    summary: Summary,
+    body: Body,
+    shards: std::collections::BTreeMap<u32, Vec<RunPlace>>,
+}
+
+impl IndexBuilder {
+    pub fn new(file: &SegmentFile) -> IndexBuilder {
+        let summary = Summary { segment: file.segment, incarnation: file.incarnation, ..Summary::default() };
+        IndexBuilder { summary, body: Body::default(), shards: std::collections::BTreeMap::new() }
+    }
+
+    pub fn add(&mut self, offset: u32, head: &FrameHead<'_>) {
+        let header = &head.header;
+        let summary = &mut self.summary;
+        if summary.frames == 0 {
+            summary.first_sequence = header.first_sequence;
+            summary.first_arrival_ms = header.arrival_ms;
+        }
+        summary.frames += 1;
+        summary.records += u64::from(header.records);
+        summary.next_sequence = header.first_sequence + u64::from(header.records);
+        summary.last_arrival_ms = header.arrival_ms;
+        summary.last_checksum = header.checksum;
+        summary.end = offset + header.padded_bytes();
+        if self.body.waypoints.last().is_none_or(|last| offset - last.offset >= WAYPOINT_BYTES) {
+            let (sequence, arrival_ms) = (header.first_sequence, header.arrival_ms);
+            self.body.waypoints.push(Waypoint { offset, sequence, arrival_ms });
+        }
+        for run in 0..head.runs() {
+            // A run whose entry is damaged cannot be named; a reader of the whole stream comes upon it.
+            let Some(entry) = head.run(run).filter(|entry| entry.kind == RunKind::Records) else { continue };
+            self.shards.entry(entry.shard).or_default().push(RunPlace { frame: offset, run });
+            self.summary.presence.insert(entry.shard);
+        }
+    }
+
+    /// Summary and body of what was added; `end` is where the segment ends.
+    pub fn finish(mut self, end: u32) -> (Summary, Body) {
+        self.summary.end = end;
+        self.body.shards = self.shards.into_iter().collect();
+        (self.summary, self.body)
+    }
+}
+
+/// Builds the index of the frames between the segment's start and `end`, heads alone being read.
+pub(crate) fn build_index(file: &SegmentFile, end: u32) -> Result<(Summary, Body)> {
+    let mut builder = IndexBuilder::new(file);
+    let mut offset = SEGMENT_HEADER_BYTES;
+    while offset < end {
+        match file.frame(offset, end)? {
+            Some(head) => {
+                builder.add(offset, &head);
+                offset = aligned(offset + head.header.frame_bytes);
+            }
+            None => offset += FRAME_ALIGNMENT,
+        }
+    }
+    Ok(builder.finish(end))
+}

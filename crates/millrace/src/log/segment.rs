@@ -1,0 +1,268 @@
+//! One segment of a log: what is known of it, and its file while somebody uses it.
+//!
+//! A sealed segment costs the heap its summary alone; its file is opened and mapped when a reader comes and let go
+//! when the last one leaves.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{Error, Kind, Result};
+use crate::format::frame::FrameHead;
+use crate::format::index::{self, Body, Summary, WAYPOINT_BYTES, Waypoint};
+use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::map::{PrivateMap, SharedMap};
+
+/// The file of a segment.
+pub(crate) fn segment_path(directory: &Path, segment: u32) -> PathBuf {
+    directory.join(format!("{segment:08x}.seg"))
+}
+
+/// The index of a sealed segment.
+pub(crate) fn index_path(directory: &Path, segment: u32) -> PathBuf {
+    directory.join(format!("{segment:08x}.idx"))
+}
+
+/// An open segment file and its map. Whoever holds one keeps the bytes readable: the file is not reused meanwhile.
+#[derive(Debug)]
+pub struct SegmentFile {
+    /// The segment's number.
+    pub segment: u32,
+    /// The incarnation that its frames' checksums are mixed with.
+    pub incarnation: u64,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) bytes: u32,
+    map: OnceLock<SharedMap>,
+}
+
+impl SegmentFile {
+    pub(crate) fn new(segment: u32, incarnation: u64, file: Arc<dyn DiskFile>, bytes: u32) -> SegmentFile {
+        SegmentFile { segment, incarnation, file, bytes, map: OnceLock::new() }
+    }
+
+    /// The shared map, made on first use.
+    pub fn map(&self) -> Result<&SharedMap> {
+        if self.map.get().is_none() {
+            let map = self.file.map(self.bytes as usize).map_err(|error| self.failed("map", error))?;
+            // Of two that map at once one map is dropped unseen.
+            let _lost = self.map.set(map);
+        }
+        Ok(self.map.get().expect("set above"))
+    }
+
+    /// A private copy-on-write map of the whole file, for a language that may write into it.
+    pub fn map_private(&self) -> Result<PrivateMap> {
+        self.file.map_private(self.bytes as usize).map_err(|error| self.failed("map", error))
+    }
+
+    /// The length of the file in bytes.
+    #[must_use]
+    pub fn file_bytes(&self) -> u32 {
+        self.bytes
+    }
+
+    /// The frame at `offset`, if there is an intact head of one that ends before `end`.
+    pub(crate) fn frame(&self, offset: u32, end: u32) -> Result<Option<FrameHead<'_>>> {
+        let bytes = self.map()?.bytes(offset as usize..end.min(self.bytes) as usize);
+        Ok(bytes.and_then(|bytes| FrameHead::decode(bytes, self.incarnation, offset)))
+    }
+
+    fn failed(&self, what: &str, error: std::io::Error) -> Error {
+        Error::io(format!("could not {what} segment {}", self.segment), error)
+    }
+}
+
+/// What is known of a segment that is in the log.
+#[derive(Debug)]
+pub struct Segment {
+    /// The segment's number.
+    pub index: u32,
+    /// The sequence of its first frame.
+    pub first_sequence: u64,
+    /// When its first frame arrived.
+    pub first_arrival_ms: u64,
+    directory: PathBuf,
+    incarnation: u64,
+    // Where the last frame ends; 0 while frames are still appended.
+    end: AtomicU32,
+    summary: OnceLock<Summary>,
+    waypoints: Mutex<Vec<Waypoint>>,
+    open: RwLock<Weak<SegmentFile>>,
+}
+
+impl Segment {
+    /// A segment that frames are appended to; its opening frame is written.
+    pub(crate) fn active(directory: &Path, file: &Arc<SegmentFile>, opening: Waypoint) -> Segment {
+        Segment {
+            index: file.segment,
+            first_sequence: opening.sequence,
+            first_arrival_ms: opening.arrival_ms,
+            directory: directory.to_path_buf(),
+            incarnation: file.incarnation,
+            end: AtomicU32::new(0),
+            summary: OnceLock::new(),
+            waypoints: Mutex::new(vec![opening]),
+            open: RwLock::new(Arc::downgrade(file)),
+        }
+    }
+
+    /// A segment whose index is on disk.
+    pub(crate) fn sealed(directory: &Path, summary: Summary) -> Segment {
+        Segment {
+            index: summary.segment,
+            first_sequence: summary.first_sequence,
+            first_arrival_ms: summary.first_arrival_ms,
+            directory: directory.to_path_buf(),
+            incarnation: summary.incarnation,
+            end: AtomicU32::new(summary.end),
+            summary: OnceLock::from(summary),
+            waypoints: Mutex::new(Vec::new()),
+            open: RwLock::new(Weak::new()),
+        }
+    }
+
+    /// Where the last frame ends, once no more are appended.
+    pub fn end(&self) -> Option<u32> {
+        Some(self.end.load(Ordering::Acquire)).filter(|end| *end != 0)
+    }
+
+    pub(crate) fn finish(&self, end: u32) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// The summary, once the segment is sealed.
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.get()
+    }
+
+    pub(crate) fn seal(&self, summary: Summary) {
+        if self.summary.set(summary).is_ok() {
+            self.waypoints.lock().clear();
+        }
+    }
+
+    /// Notes a frame, if it stands far enough behind the last one noted.
+    pub(crate) fn note(&self, waypoint: Waypoint) {
+        let mut waypoints = self.waypoints.lock();
+        if waypoints.last().is_none_or(|last| waypoint.offset - last.offset >= WAYPOINT_BYTES) {
+            waypoints.push(waypoint);
+        }
+    }
+
+    /// The last waypoint that `before` holds for, or the segment's first frame.
+    pub(crate) fn waypoint(&self, disk: &dyn Disk, before: impl Fn(&Waypoint) -> bool) -> Waypoint {
+        let first = Waypoint {
+            offset: SEGMENT_HEADER_BYTES,
+            sequence: self.first_sequence,
+            arrival_ms: self.first_arrival_ms,
+        };
+        let find = |waypoints: &[Waypoint]| waypoints[..waypoints.partition_point(&before)].last().copied();
+        let noted = if self.summary().is_some() {
+            // An index that cannot be read costs a walk from the segment's start, nothing else.
+            self.read_index(disk).ok().and_then(|body| find(&body.waypoints))
+        } else {
+            find(&self.waypoints.lock())
+        };
+        noted.unwrap_or(first)
+    }
+
+    /// The body of the index on disk.
+    pub(crate) fn read_index(&self, disk: &dyn Disk) -> Result<Body> {
+        let path = index_path(&self.directory, self.index);
+        let (summary, body) = index::decode(&read_whole(disk, &path)?)?;
+        if summary.incarnation != self.incarnation {
+            let message = format!("{} is the index of another incarnation of the segment", path.display());
+            return Err(Error::new(Kind::Corrupt, message));
+        }
+        Ok(body)
+    }
+
+    /// The file, opened if nobody has it open.
+    pub(crate) fn open(&self, disk: &dyn Disk) -> Result<Arc<SegmentFile>> {
+        if let Some(file) = self.open.read().upgrade() {
+            return Ok(file);
+        }
+        let mut open = self.open.write();
+        if let Some(file) = open.upgrade() {
+            return Ok(file);
+        }
+        let file = open_file(disk, &self.directory, self.index, self.incarnation, Access::Read)?;
+        *open = Arc::downgrade(&file);
+        Ok(file)
+    }
+
+    /// Gives the file away by `rename`, if nobody has it open; whoever comes meanwhile, with this segment from before
+    /// it was taken out of the log, waits and then finds no file of its name. Returns whether it was given away.
+    pub(crate) fn give_away(&self, rename: impl FnOnce() -> Result<()>) -> Result<bool> {
+        let open = self.open.write();
+        if open.strong_count() > 0 {
+            return Ok(false);
+        }
+        rename().map(|()| true)
+    }
+}
+
+/// Opens the file of a segment whose incarnation is known.
+pub(crate) fn open_file(
+    disk: &dyn Disk,
+    directory: &Path,
+    segment: u32,
+    incarnation: u64,
+    access: Access,
+) -> Result<Arc<SegmentFile>> {
+    let path = segment_path(directory, segment);
+    let failed = |error| Error::io(format!("could not open {}", path.display()), error);
+    let file = disk.open(&path, access).map_err(failed)?;
+    let bytes = file.bytes().map_err(failed)?;
+    let bytes = u32::try_from(bytes)
+        .map_err(|_| Error::new(Kind::Corrupt, format!("{} is {bytes} bytes long, not a segment", path.display())))?;
+    Ok(Arc::new(SegmentFile::new(segment, incarnation, file, bytes)))
+}
+
+/// Reads the header page of a segment file.
+pub(crate) fn read_header(disk: &dyn Disk, directory: &Path, segment: u32) -> Result<SegmentHeader> {
+    let path = segment_path(directory, segment);
+    let failed = |error| Error::io(format!("could not read the header of {}", path.display()), error);
+    let file = disk.open(&path, Access::Read).map_err(failed)?;
+    let mut page = vec![0; SEGMENT_HEADER_BYTES as usize];
+    match file.read_at(&mut page, 0) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(Error::new(Kind::Corrupt, format!("{} is shorter than its header", path.display())))
+        }
+        Err(error) => Err(failed(error)),
+        Ok(()) => {
+            let header = SegmentHeader::decode(&page)?;
+            if header.segment == segment {
+                return Ok(header);
+            }
+            let message = format!("{} says that it is segment {}", path.display(), header.segment);
+            Err(Error::new(Kind::Corrupt, message))
+        }
+    }
+}
+
+/// Reads a small file whole.
+pub(crate) fn read_whole(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(format!("could not read {}", path.display()), error);
+    let file = disk.open(path, Access::Read).map_err(failed)?;
+    let bytes = usize::try_from(file.bytes().map_err(failed)?)
+        .map_err(|_| Error::new(Kind::Corrupt, format!("{} is too long", path.display())))?;
+    let mut content = vec![0; bytes];
+    file.read_at(&mut content, 0).map_err(failed)?;
+    Ok(content)
+}
+
+/// Writes a small file so that it is there whole, or not at all, whatever happens.
+pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("tmp");
+    let failed = |error| Error::io(format!("could not write {}", path.display()), error);
+    let file = disk.open(&temporary, Access::Create).map_err(failed)?;
+    file.write_at(content, 0).map_err(failed)?;
+    file.sync().map_err(failed)?;
+    disk.rename(&temporary, path).map_err(failed)?;
+    let directory = path.parent().expect("a file stands in a directory");
+    disk.sync_directory(directory).map_err(failed)
+}

@@ -1,0 +1,26 @@
+//! Shards: where a partition key belongs ([`HashKey`], [`ShardMap`]), and how a record's place in its stream is
+//! called outside ([`SequenceCodec`]).
+//!
+//! Everything here is a pure function of its arguments. Architecture Invariant: this module knows neither files nor
+//! streams nor clocks, so that a cluster, the verifier and the wire protocol can use it as it is.
+
+mod hash;
+mod map;
+mod sequence;
+
+pub use hash::{HashKey, KeySpan, hash_all};
+pub use map::{HashRange, SHARDS_MAX, Shard, ShardId, ShardMap};
+pub use sequence::{SEQUENCE_DIGITS, SequenceCodec, SequenceNumber};
+
+impl From<&Shard> for crate::format::snapshot::ShardEntry {
+    fn from(shard: &Shard) -> Self {
+        Self {
+            shard: shard.id.0,
+            start: shard.range.start,
+            end: shard.range.end,
+            parents: [shard.parent, shard.adjacent_parent].map(|parent| parent.map(|id| id.0)),
+            opened_at: shard.opened_at.0,
+            closed_at: shard.closed_at.map(|sequence| sequence.0),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
+
+pub(crate) mod expiry;
+pub(crate) mod pack;
+pub mod reader;
+mod retention;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
+use crate::engine::Inner;
+use crate::error::{Error, Kind, Result};
+use crate::format::Position;
+use crate::log::notify::{Change, Registration, Wake};
+use crate::log::{Finding, Log};
+use crate::map::TailView;
+use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
+use expiry::ExpiryClock;
+use pack::{Packer, Placement};
+
+/// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
+const PACKER_BYTES_KEPT: usize = 8 << 20;
+
+/// Who makes an append durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// The engine's committer, as the stream's durability says.
+    Engine,
+    /// The caller, who calls [`Stream::flush`] next.
+    Caller,
+}
+
+/// What an append was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The end of the appended records: acknowledged once [`Stream::acknowledged`] is there.
+    pub end: Position,
+}
+
+/// What a stream is like at a moment.
+#[derive(Clone, Debug)]
+pub struct StreamDescription {
+    /// The name.
+    pub name: String,
+    /// The number, never given twice in a store.
+    pub id: u64,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Its configuration at present.
+    pub config: StreamConfig,
+    /// All shards.
+    pub shards: Vec<Shard>,
+    /// How many segments its log has.
+    pub segments: usize,
+    /// The bytes of its frames, from the oldest segment to the tail.
+    pub bytes: u64,
+    /// The records of its sealed segments; what the active one holds is not counted yet.
+    pub sealed_records: u64,
+    /// When the oldest segment opened, in milliseconds since 1970.
+    pub oldest_ms: u64,
+    /// The end of what is published.
+    pub published: Position,
+    /// The end of what is durable.
+    pub durable: Position,
+    /// Whether a jump of the clock has paused the retention: see [`Engine::accept_clock`](crate::Engine).
+    pub expiry_is_paused: bool,
+    /// What recovery found when the stream was opened.
+    pub findings: Vec<Finding>,
+}
+
+pub(crate) struct StreamInner {
+    pub id: u64,
+    pub name: String,
+    pub log: Arc<Log>,
+    created_ms: u64,
+    config: RwLock<StreamConfig>,
+    codec: SequenceCodec,
+    map: ShardMap,
+    engine: Arc<Inner>,
+    packers: Mutex<Vec<Packer>>,
+    horizon: RwLock<Horizon>,
+    expiry: Mutex<ExpiryClock>,
+    // The control log knows that the log's own files are ahead of the last clean close.
+    opened: AtomicBool,
+    deleting: AtomicBool,
+    findings: Vec<Finding>,
+}
+
+/// A stream of a store; cheap to clone, usable from any thread.
+///
+/// ```
+/// use millrace::{Commit, Engine, OpenOptions, StreamConfig, stage_record};
+/// use millrace::{ReaderOptions, StartAt, Step};
+/// # let directory = tempfile::tempdir().unwrap();
+/// let engine = Engine::open(directory.path(), OpenOptions::default())?;
+/// let clicks = engine.create_stream("clicks", StreamConfig { shards: 4, ..StreamConfig::default() })?;
+/// let mut staged = Vec::new();
+/// stage_record(&mut staged, "user-42", None, b"a click");
+/// clicks.append(&staged, 1, None, Commit::Caller)?;
+/// clicks.flush()?;
+/// let mut reader = clicks.reader(ReaderOptions { from: StartAt::TrimHorizon, ..ReaderOptions::default() })?;
+/// assert!(matches!(reader.next(1_000, 1 << 20)?, Step::Chunk(_)));
+/// assert!(matches!(reader.next(1_000, 1 << 20)?, Step::AtTail));
+/// engine.close()?;
+/// # Ok::<(), millrace::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Stream(pub(crate) Arc<StreamInner>);
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("name", &self.0.name).field("id", &self.0.id).finish_non_exhaustive()
+    }
+}
+
+impl StreamInner {
+    pub fn new(
+        engine: Arc<Inner>,
+        entry: &StreamEntry,
+        log: Arc<Log>,
+        map: ShardMap,
+        findings: Vec<Finding>,
+    ) -> Result<StreamInner> {
+        let clock = &engine.environment.clock;
+        let tolerance_ms = expiry::DEFAULT_TOLERANCE_MS;
+        let expiry =
+            ExpiryClock::open(Some(entry.expiry_clock_ms), clock.wall_ms(), clock.monotonic_ms(), tolerance_ms);
+        Ok(StreamInner {
+            id: entry.id,
+            name: entry.name.clone(),
+            log,
+            created_ms: entry.created_ms,
+            config: RwLock::new(entry.config.clone()),
+            codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
+            map,
+            engine,
+            packers: Mutex::new(Vec::new()),
+            horizon: RwLock::new(entry.horizon),
+            expiry: Mutex::new(expiry),
+            opened: AtomicBool::new(entry.clean_tail.is_none()),
+            deleting: AtomicBool::new(false),
+            findings,
+        })
+    }
+
+    pub fn set_config(&self, config: StreamConfig) {
+        *self.config.write() = config;
+    }
+
+    /// Whether the control log has to be told of a clean end.
+    pub fn was_opened(&self) -> bool {
+        self.opened.load(Ordering::Acquire)
+    }
+
+    pub fn start_deleting(&self) {
+        self.deleting.store(true, Ordering::Release);
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        if self.deleting.load(Ordering::Acquire) {
+            let message = format!("stream {} is being deleted; create it again once it is gone", self.name);
+            return Err(Error::new(Kind::StreamDeleting, message));
+        }
+        self.engine.check_open()
+    }
+
+    fn durability(&self) -> Durability {
+        self.config.read().durability
+    }
+
+    /// Where readers must stop.
+    fn visible(&self, visibility: reader::Visibility) -> Position {
+        let durable = visibility == reader::Visibility::Durable && self.durability() != Durability::Os;
+        if durable { self.log.durable() } else { self.log.published() }
+    }
+}
+
+impl Stream {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Appends `count` records that were staged with [`stage_record`](crate::stage_record), all or (where a record is
+    /// bad) none of them, in calls larger than 16 MiB a frame after the other. Where `placements` is given, the place
+    /// of each record is appended to it in their order.
+    ///
+    /// # Errors
+    /// `InvalidKey`, `RecordTooLarge`, `InvalidArgument`, `DiskFull`, `StreamDeleting`, `Closed`, `Poisoned`.
+    pub fn append(
+        &self,
+        staged: &[u8],
+        count: usize,
+        mut placements: Option<&mut Vec<Placement>>,
+        commit: Commit,
+    ) -> Result<Appended> {
+        self.0.check_usable()?;
+        let mut packer = self.0.packers.lock().pop().unwrap_or_default();
+        let bytes_max = self.0.config.read().max_record_bytes;
+        packer.load(staged, count, bytes_max, &self.0.map)?;
+        self.note_opened()?;
+        let mut end = self.0.log.published();
+        loop {
+            let known = placements.as_deref().map_or(0, Vec::len);
+            let Some(_taken) = packer.next_frame(staged, placements.as_deref_mut()) else { break };
+            let appended = self.0.log.append(&mut packer.draft)?;
+            for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
+                placement.sequence += appended.first_sequence;
+            }
+            end = appended.end;
+        }
+        if staged.len() <= PACKER_BYTES_KEPT {
+            self.0.packers.lock().push(packer);
+        }
+        if commit == Commit::Engine {
+            self.0.engine.committer.appended(&self.0.log, self.0.durability());
+        }
+        Ok(Appended { end })
+    }
+
+    /// The first append after an open is noted in the control log, so that a crash is told from a clean close.
+    fn note_opened(&self) -> Result<()> {
+        if self.0.opened.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.0.engine.note_opened(self.0.id)?;
+        self.0.opened.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// All before this place is acknowledged under the stream's durability.
+    #[must_use]
+    pub fn acknowledged(&self) -> Position {
+        match self.0.durability() {
+            Durability::Synced => self.0.log.durable(),
+            Durability::Interval { .. } | Durability::Os => self.0.log.published(),
+        }
+    }
+
+    /// The end of what has been appended.
+    #[must_use]
+    pub fn published(&self) -> Position {
+        self.0.log.published()
+    }
+
+    /// The end of what is on disk.
+    #[must_use]
+    pub fn durable(&self) -> Position {
+        self.0.log.durable()
+    }
+
+    /// Returns once all that was appended before the call is on disk, whatever the policy. Syncs in the calling
+    /// thread, unless another is at it.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` where the sync fails; the stream is poisoned then.
+    pub fn flush(&self) -> Result<()> {
+        self.0.engine.check_open()?;
+        self.0.log.sync_all()?;
+        self.0.engine.committer.mark_later(&self.0.log);
+        Ok(())
+    }
+
+    /// Asks the engine's committer for a sync, without waiting for it.
+    pub fn request_flush(&self) {
+        self.0.engine.committer.appended(&self.0.log, Durability::Synced);
+    }
+
+    /// Blocks until all before `end` is acknowledged.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` where the sync fails.
+    pub fn wait_acknowledged(&self, end: Position) -> Result<()> {
+        match self.0.durability() {
+            Durability::Synced => self.0.log.wait_durable(end),
+            Durability::Interval { .. } | Durability::Os => Ok(()),
+        }
+    }
+
+    /// The error of a stream that takes no more appends.
+    ///
+    /// # Errors
+    /// `Poisoned`.
+    pub fn check_poison(&self) -> Result<()> {
+        self.0.log.check_poison()
+    }
+
+    /// Wakes `waiter` after each change of a kind, until the registration is dropped.
+    #[must_use]
+    pub fn on_change(&self, change: Change, waiter: Arc<dyn Wake>) -> Registration {
+        self.0.log.notifier().register(change, waiter)
+    }
+
+    /// What readers of this visibility wait for.
+    #[must_use]
+    pub fn change_of(&self, visibility: reader::Visibility) -> Change {
+        let durable = visibility == reader::Visibility::Durable && self.0.durability() != Durability::Os;
+        if durable { Change::Durable } else { Change::Published }
+    }
+
+    /// A map, at an address of its own, of the page that counts changes: see [`TailPage`](crate::map::TailPage).
+    ///
+    /// # Errors
+    /// `Io` where the system has no memory for it.
+    pub fn tail_view(&self) -> Result<TailView> {
+        self.0.log.notifier().tail_view()
+    }
+
+    /// How a record's place is called outside: 56 digits.
+    #[must_use]
+    pub fn sequence_number(&self, shard: u32, sequence: u64) -> String {
+        self.0.codec.encode(ShardId(shard), SequenceNumber(sequence))
+    }
+
+    /// The inverse of [`Stream::sequence_number`]; where `shard` is given, the number must be of that shard.
+    ///
+    /// # Errors
+    /// `SequenceInvalid`.
+    pub fn parse_sequence_number(&self, text: &str, shard: Option<u32>) -> Result<u64> {
+        let sequence = match shard {
+            Some(shard) => self.0.codec.decode_for_shard(text, ShardId(shard))?,
+            None => self.0.codec.decode(text)?.1,
+        };
+        Ok(sequence.0)
+    }
+
+    /// A reader of one shard or of the whole stream.
+    ///
+    /// # Errors
+    /// `ShardNotFound`, `InvalidArgument` for a time in the future, `StreamDeleting`, `Closed`.
+    pub fn reader(&self, options: reader::ReaderOptions) -> Result<reader::Reader> {
+        self.0.check_usable()?;
+        reader::Reader::new(Arc::clone(&self.0), options)
+    }
+
+    /// What the stream is like at this moment.
+    #[must_use]
+    pub fn describe(&self) -> StreamDescription {
+        let segments = self.0.log.segments();
+        let published = self.0.log.published();
+        let ends = segments.iter().map(|segment| segment.end().unwrap_or(published.offset));
+        StreamDescription {
+            name: self.0.name.clone(),
+            id: self.0.id,
+            created_ms: self.0.created_ms,
+            config: self.0.config.read().clone(),
+            shards: self.0.map.shards().to_vec(),
+            segments: segments.len(),
+            bytes: ends.map(u64::from).sum(),
+            sealed_records: segments.iter().filter_map(|segment| Some(segment.summary()?.records)).sum(),
+            oldest_ms: segments.first().map_or(self.0.created_ms, |segment| segment.first_arrival_ms),
+            published,
+            durable: self.0.log.durable(),
+            expiry_is_paused: self.0.expiry.lock().is_paused(),
+            findings: self.0.findings.clone(),
+        }
+    }
+}

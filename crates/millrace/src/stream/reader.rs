@@ -1,0 +1,461 @@
+//! Reading a shard, or the whole stream, from any place, again and again.
+//!
+//! A reader walks frames in the order of the log, so a shard's records come in the order of their sequences, and so do
+//! the whole stream's. Each run's checksum is verified before its first record is handed out. In a sealed segment the
+//! reader of one shard goes from run to run by the index and touches no other shard's bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::StreamInner;
+use crate::error::{Error, Kind, Result};
+use crate::format::checksum::crc32c;
+use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
+use crate::format::index::RunPlace;
+use crate::format::record::Records;
+use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
+use crate::log::segment::SegmentFile;
+use crate::log::walk::Located;
+use crate::shard::ShardId;
+
+/// The size of a page of memory, in bytes.
+const PAGE_BYTES: u32 = 4096;
+
+/// Where a reader starts. Sequences are those of [`Stream::parse_sequence_number`](super::Stream).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartAt {
+    /// At the oldest record that is kept.
+    TrimHorizon,
+    /// Behind the newest one.
+    #[default]
+    Latest,
+    /// At the record of this sequence, or the next one that there is.
+    AtSequence(u64),
+    /// Behind the record of this sequence.
+    AfterSequence(u64),
+    /// At the first record that arrived at or after this time, in milliseconds since 1970.
+    AtTimestamp(u64),
+}
+
+/// Which records a reader sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// Those on disk (under policy `os`: those published).
+    #[default]
+    Durable,
+    /// Those published: sooner, and they may vanish in a crash; their sequences are never given again.
+    Published,
+}
+
+/// How to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReaderOptions {
+    /// The shard, or all of them.
+    pub shard: Option<u32>,
+    /// Where to start.
+    pub from: StartAt,
+    /// Which records to see.
+    pub visibility: Visibility,
+}
+
+/// What [`Reader::next`] came upon.
+#[derive(Debug)]
+pub enum Step {
+    /// Records.
+    Chunk(Chunk),
+    /// Nothing more at present.
+    AtTail,
+}
+
+/// Verified records of one segment, still where they are on disk.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The segment's file; the bytes stay as long as it is held.
+    pub file: Arc<SegmentFile>,
+    /// The runs, in the order of the log.
+    pub runs: Vec<RunView>,
+    /// Bytes of the file before this offset stand in pages that will not change any more.
+    pub safe_end: u32,
+}
+
+/// Consecutive records of one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunView {
+    /// The shard's number.
+    pub shard: u32,
+    /// The sequence of the first record.
+    pub first_sequence: u64,
+    /// How many records there are.
+    pub records: u32,
+    /// When they arrived, in milliseconds since 1970.
+    pub arrival_ms: u64,
+    /// Where the records stand in the segment's file, one behind the other.
+    pub payload: Range<u32>,
+}
+
+impl Chunk {
+    /// The bytes of a run.
+    ///
+    /// # Errors
+    /// `Io` where the file cannot be mapped.
+    pub fn payload(&self, run: &RunView) -> Result<&[u8]> {
+        let range = run.payload.start as usize..run.payload.end as usize;
+        Ok(self.file.map()?.bytes(range).expect("a run that was verified lies inside of the map"))
+    }
+}
+
+/// The runs of the reader's shard in the sealed segment that it is in.
+#[derive(Debug)]
+struct Places {
+    segment: u32,
+    runs: Vec<RunPlace>,
+}
+
+/// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
+pub struct Reader {
+    stream: Arc<StreamInner>,
+    shard: Option<u32>,
+    visibility: Visibility,
+    // The frame to look at next, the run in it, and the record in that run with its offset in the payload.
+    frame: Position,
+    run: u32,
+    record: u32,
+    record_offset: usize,
+    // Records below this sequence are passed over.
+    from_sequence: u64,
+    places: Option<Places>,
+    last_arrival_ms: u64,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("stream", &self.stream.name).field("frame", &self.frame).finish_non_exhaustive()
+    }
+}
+
+/// What one call gathers.
+struct Gathered {
+    runs: Vec<RunView>,
+    records_left: usize,
+    bytes_left: usize,
+}
+
+impl Gathered {
+    fn is_full(&self) -> bool {
+        self.records_left == 0 || self.bytes_left == 0
+    }
+}
+
+impl Reader {
+    pub(super) fn new(stream: Arc<StreamInner>, options: ReaderOptions) -> Result<Reader> {
+        if let Some(shard) = options.shard
+            && stream.map.get(ShardId(shard)).is_none()
+        {
+            let message = format!("stream {} has no shard {}", stream.name, ShardId(shard));
+            return Err(Error::new(Kind::ShardNotFound, message));
+        }
+        let log = &stream.log;
+        let (frame, from_sequence) = match options.from {
+            StartAt::TrimHorizon => (log.start(), 0),
+            StartAt::Latest => (stream.visible(options.visibility), 0),
+            StartAt::AtSequence(sequence) => (log.position_of_sequence(sequence)?, sequence),
+            StartAt::AfterSequence(sequence) => {
+                let next = sequence.saturating_add(1);
+                (log.position_of_sequence(next)?, next)
+            }
+            StartAt::AtTimestamp(arrival_ms) => {
+                let now_ms = stream.engine.environment.clock.wall_ms();
+                if arrival_ms > now_ms {
+                    let message = format!("expected a timestamp that is not in the future ({now_ms}), got {arrival_ms}");
+                    return Err(Error::new(Kind::InvalidArgument, message));
+                }
+                (log.position_of_time(arrival_ms)?, 0)
+            }
+        };
+        Ok(Reader {
+            shard: options.shard,
+            visibility: options.visibility,
+            frame,
+            run: 0,
+            record: 0,
+            record_offset: 0,
+            from_sequence,
+            places: None,
+            last_arrival_ms: 0,
+            stream,
+        })
+    }
+
+    /// The next records, at most so many, and so many bytes unless the first record alone is larger.
+    ///
+    /// # Errors
+    /// `Corrupt` at damage, again and again until [`Reader::skip_damage`]; `Closed`, `StreamDeleting`, `Io`.
+    pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+        self.stream.check_usable()?;
+        self.skip_trimmed();
+        let log = Arc::clone(&self.stream.log);
+        let published = log.published();
+        let limit = self.stream.visible(self.visibility);
+        let mut gathered = Gathered { runs: Vec::new(), records_left: records_max.max(1), bytes_left: bytes_max.max(1) };
+        while let Some(located) = log.locate(self.frame, limit)? {
+            self.go_to(Position::new(located.segment.index, located.offset));
+            if !self.gather(&located, &mut gathered)? {
+                continue;
+            }
+            let same = located.file.segment == published.segment;
+            let safe_end = if same { published.offset / PAGE_BYTES * PAGE_BYTES } else { located.file.file_bytes() };
+            let chunk = Chunk { file: located.file, runs: gathered.runs, safe_end };
+            self.last_arrival_ms = chunk.runs.last().map_or(self.last_arrival_ms, |run| run.arrival_ms);
+            return Ok(Step::Chunk(chunk));
+        }
+        Ok(Step::AtTail)
+    }
+
+    /// Whether [`Reader::next`] would find something to look at.
+    #[must_use]
+    pub fn is_at_tail(&self) -> bool {
+        self.frame >= self.stream.visible(self.visibility)
+    }
+
+    /// How far behind the newest record this reader is, in milliseconds: 0 at the tail.
+    #[must_use]
+    pub fn millis_behind_latest(&self) -> u64 {
+        if self.is_at_tail() {
+            return 0;
+        }
+        self.stream.engine.environment.clock.wall_ms().saturating_sub(self.last_arrival_ms)
+    }
+
+    /// Goes on behind the damage at which [`Reader::next`] stopped: at the next run or frame that is intact.
+    ///
+    /// # Errors
+    /// `Io` where the segment cannot be read.
+    pub fn skip_damage(&mut self) -> Result<()> {
+        let limit = self.stream.visible(self.visibility);
+        let Some(located) = self.stream.log.locate(self.frame, limit)? else { return Ok(()) };
+        if located.file.frame(located.offset, located.end)?.is_some() {
+            self.go_to_run(self.run + 1);
+            return Ok(());
+        }
+        let mut offset = located.offset + FRAME_ALIGNMENT;
+        while offset < located.end && located.file.frame(offset, located.end)?.is_none() {
+            offset += FRAME_ALIGNMENT;
+        }
+        self.go_to(Position::new(located.segment.index, offset));
+        Ok(())
+    }
+
+    fn skip_trimmed(&mut self) {
+        let horizon = *self.stream.horizon.read();
+        let horizon = Position::new(u32::try_from(horizon.segment).unwrap_or(u32::MAX), horizon.offset);
+        if self.frame < horizon {
+            self.go_to(horizon);
+        }
+    }
+
+    fn go_to(&mut self, frame: Position) {
+        if frame != self.frame {
+            self.frame = frame;
+            self.go_to_run(0);
+        }
+    }
+
+    fn go_to_run(&mut self, run: u32) {
+        self.run = run;
+        self.record = 0;
+        self.record_offset = 0;
+    }
+
+    /// Gathers from one segment. Returns whether there is something to hand out.
+    fn gather(&mut self, located: &Located, gathered: &mut Gathered) -> Result<bool> {
+        self.load_places(located)?;
+        let end = located.end;
+        while self.frame.offset < end && !gathered.is_full() {
+            if !self.jump(end) {
+                break;
+            }
+            let Some(head) = located.file.frame(self.frame.offset, end)? else {
+                return self.damaged_frame(gathered);
+            };
+            let frame_end = self.frame.offset + head.header.padded_bytes();
+            if !self.gather_frame(located, &head, gathered)? {
+                break;
+            }
+            self.go_to(Position::new(self.frame.segment, frame_end));
+        }
+        Ok(!gathered.runs.is_empty())
+    }
+
+    /// In a sealed segment: goes on to the next run of the reader's shard; `false` where there is none before `end`.
+    fn jump(&mut self, end: u32) -> bool {
+        let Some(places) = &self.places else { return true };
+        let here = (self.frame.offset, self.run);
+        let next = places.runs.partition_point(|place| (place.frame, place.run) < here);
+        let Some(place) = places.runs.get(next).copied().filter(|place| place.frame < end) else {
+            self.go_to(Position::new(self.frame.segment, end));
+            return false;
+        };
+        self.go_to(Position::new(self.frame.segment, place.frame));
+        if place.run != self.run {
+            self.go_to_run(place.run);
+        }
+        true
+    }
+
+    fn load_places(&mut self, located: &Located) -> Result<()> {
+        let (Some(shard), Some(summary)) = (self.shard, located.segment.summary()) else {
+            self.places = None;
+            return Ok(());
+        };
+        if self.places.as_ref().is_some_and(|places| places.segment == located.segment.index) {
+            return Ok(());
+        }
+        let mut runs = Vec::new();
+        if summary.presence.may_hold(shard) {
+            match located.segment.read_index(&*self.stream.engine.environment.disk) {
+                Ok(body) => {
+                    let found = body.shards.into_iter().find(|(of, _)| *of == shard);
+                    runs = found.map(|(_, runs)| runs).unwrap_or_default();
+                }
+                // Without its index a segment is walked frame by frame.
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    self.places = None;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.places = Some(Places { segment: located.segment.index, runs });
+        Ok(())
+    }
+
+    /// Gathers the frame's runs; `false` where the call is full before the frame is done.
+    fn gather_frame(&mut self, located: &Located, head: &FrameHead<'_>, gathered: &mut Gathered) -> Result<bool> {
+        while self.run < head.runs() {
+            if !head.is_of(self.run, self.shard) {
+                self.go_to_run(self.run + 1);
+                continue;
+            }
+            let Some(entry) = head.run(self.run) else { return self.damaged_run(head, gathered) };
+            match entry.kind {
+                RunKind::Records if self.shard.is_none_or(|shard| shard == entry.shard) => {}
+                RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
+                    let message = format!("{}: a run of kind {kind}, which this build does not know", self.frame);
+                    return Err(Error::new(Kind::FormatNewer, message));
+                }
+                _ => {
+                    self.go_to_run(self.run + 1);
+                    continue;
+                }
+            }
+            if gathered.is_full() {
+                return Ok(false);
+            }
+            let start = self.frame.offset + entry.payload_offset;
+            let range = start as usize..(start + entry.payload_bytes) as usize;
+            let payload = located.file.map()?.bytes(range).unwrap_or_default();
+            let fresh = self.record == 0;
+            if fresh && crc32c(payload) != entry.checksum {
+                return self.damaged_run(head, gathered);
+            }
+            let Some(done) = self.gather_run(head, &entry, payload, start, gathered) else {
+                return self.damaged_run(head, gathered);
+            };
+            if !done {
+                return Ok(false);
+            }
+            self.go_to_run(self.run + 1);
+        }
+        Ok(true)
+    }
+
+    /// Takes what fits of a run; `false` where some of it is left, `None` where its bytes are not so many records.
+    fn gather_run(
+        &mut self,
+        head: &FrameHead<'_>,
+        entry: &RunEntry,
+        payload: &[u8],
+        start: u32,
+        gathered: &mut Gathered,
+    ) -> Option<bool> {
+        let first_sequence = head.header.first_sequence + u64::from(entry.sequence_delta);
+        let mut records = Records::from_offset(payload, self.record_offset);
+        while self.record < entry.records && first_sequence + u64::from(self.record) < self.from_sequence {
+            records.next()?;
+            self.record += 1;
+        }
+        self.record_offset = records.offset();
+        let (from, from_offset) = (self.record, records.offset());
+        let rest = (entry.records - from) as usize;
+        let rest_bytes = payload.len() - from_offset;
+        if rest <= gathered.records_left && rest_bytes <= gathered.bytes_left {
+            self.record = entry.records;
+            self.record_offset = payload.len();
+        } else {
+            self.take_some(entry, &mut records, from_offset, gathered)?;
+        }
+        let taken = self.record - from;
+        if taken > 0 {
+            gathered.records_left -= taken as usize;
+            gathered.bytes_left = gathered.bytes_left.saturating_sub(self.record_offset - from_offset);
+            gathered.runs.push(RunView {
+                shard: entry.shard,
+                first_sequence: first_sequence + u64::from(from),
+                records: taken,
+                arrival_ms: head.header.arrival_ms,
+                payload: start + u32_of(from_offset)..start + u32_of(self.record_offset),
+            });
+        }
+        Some(self.record == entry.records)
+    }
+
+    fn take_some(
+        &mut self,
+        entry: &RunEntry,
+        records: &mut Records<'_>,
+        from_offset: usize,
+        gathered: &mut Gathered,
+    ) -> Option<()> {
+        let from = self.record;
+        while self.record < entry.records && ((self.record - from) as usize) < gathered.records_left {
+            records.next()?;
+            let over = records.offset() - from_offset > gathered.bytes_left;
+            if over && (self.record > from || !gathered.runs.is_empty()) {
+                gathered.bytes_left = 0;
+                break;
+            }
+            self.record += 1;
+            self.record_offset = records.offset();
+        }
+        Some(())
+    }
+
+    fn damaged_frame(&self, gathered: &Gathered) -> Result<bool> {
+        if !gathered.runs.is_empty() {
+            return Ok(true);
+        }
+        let message = format!(
+            "stream {}: expected a frame at {}, found damaged bytes; records may be missing here",
+            self.stream.name, self.frame
+        );
+        Err(Error::new(Kind::Corrupt, message))
+    }
+
+    fn damaged_run(&self, head: &FrameHead<'_>, gathered: &Gathered) -> Result<bool> {
+        if !gathered.runs.is_empty() {
+            // What was gathered goes out first; the next call comes upon the damage again.
+            return Ok(false);
+        }
+        let first = head.header.first_sequence;
+        let (first, last) = head.run(self.run).map_or((first, first + u64::from(head.header.records)), |entry| {
+            let first = first + u64::from(entry.sequence_delta);
+            (first, first + u64::from(entry.records))
+        });
+        let shard = ShardId(head.shard_of(self.run).unwrap_or(0));
+        let message = format!(
+            "stream {}: the records of {shard} with sequences from {first} below {last} at {} are damaged",
+            self.stream.name, self.frame
+        );
+        Err(Error::new(Kind::Corrupt, message))
+    }
+}

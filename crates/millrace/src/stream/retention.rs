@@ -1,0 +1,70 @@
+//! Retention: the trim horizon moves behind what has outlived its time, first in the control log, then on disk.
+
+use super::StreamInner;
+use crate::control::{Command, Horizon};
+use crate::error::{Kind, Result};
+use crate::format::Position;
+
+impl StreamInner {
+    /// Advances the expiry clock and, where something has expired, the horizon. Returns a warning of the clock.
+    pub(crate) fn expire(&self) -> Result<Option<String>> {
+        let clock = &self.engine.environment.clock;
+        let (warning, expired_ms) = {
+            let mut expiry = self.expiry.lock();
+            let warning = expiry.tick(clock.wall_ms(), clock.monotonic_ms());
+            let retention_ms = self.config.read().retention.ms();
+            (warning, retention_ms.map(|retention_ms| expiry.expired_before_ms(retention_ms)))
+        };
+        if let Some(expired_ms) = expired_ms {
+            self.advance_horizon(expired_ms)?;
+        }
+        Ok(warning.map(|warning| format!("stream {}: {warning}", self.name)))
+    }
+
+    /// Takes the wall clock for right after a jump.
+    pub(crate) fn accept_clock(&self) {
+        self.expiry.lock().accept(self.engine.environment.clock.wall_ms());
+    }
+
+    /// Stores how far the expiry clock has come, so that the next open goes on there.
+    pub(crate) fn store_expiry_clock(&self) -> Result<()> {
+        let horizon = *self.horizon.read();
+        self.store_horizon(horizon)
+    }
+
+    fn advance_horizon(&self, expired_ms: u64) -> Result<()> {
+        let segments = self.log.segments();
+        // Nothing is older than the first segment, so most calls end here.
+        if segments.first().is_none_or(|first| first.first_arrival_ms >= expired_ms) {
+            return Ok(());
+        }
+        let position = self.log.position_of_time(expired_ms)?.min(self.log.durable());
+        let old = *self.horizon.read();
+        let old_position = Position::new(u32::try_from(old.segment).unwrap_or(u32::MAX), old.offset);
+        if position > old_position {
+            let sequence = self.sequence_at(position)?.max(old.sequence);
+            let new = Horizon { segment: u64::from(position.segment), offset: position.offset, sequence };
+            self.store_horizon(new)?;
+            *self.horizon.write() = new;
+        }
+        self.log.trim(position.max(old_position))?;
+        Ok(())
+    }
+
+    fn sequence_at(&self, position: Position) -> Result<u64> {
+        let limit = self.log.published();
+        let Some(located) = self.log.locate(position, limit)? else { return Ok(self.log.next_sequence()) };
+        let head = located.file.frame(located.offset, located.end)?;
+        Ok(head.map_or(0, |head| head.header.first_sequence))
+    }
+
+    fn store_horizon(&self, horizon: Horizon) -> Result<()> {
+        let expiry_clock_ms = self.expiry.lock().now_ms();
+        let command = Command::HorizonAdvanced { id: self.id, horizon, expiry_clock_ms };
+        match self.engine.command(&command) {
+            // The stream is going anyway.
+            Err(error) if error.kind() == Kind::StreamDeleting || error.kind() == Kind::StreamNotFound => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+}
