@@ -1,0 +1,102 @@
+/**
+ * `npm test`: every check in order, from the cheapest to the dearest; it stops at the first that fails and names it.
+ * The last line sums the tests of vitest and cargo. `npm test -- --only NAME` runs the checks whose name contains NAME.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run, secondsSince, tool } from './shared.mjs'
+
+const totals = { passed: 0, failed: 0, skipped: 0 }
+const scratch = mkdtempSync(join(tmpdir(), 'millrace-check-'))
+
+/** A check by a part of the Rust toolchain that not every installation brings: named as skipped where it is absent. */
+const cargo = (name, subcommand, args) => ({
+  name,
+  work: async () => {
+    const { status } = await run('cargo', [subcommand, '--version'], { quiet: true })
+    if (status !== 0) return `skipped: cargo ${subcommand} is not installed`
+    return (await run('cargo', [subcommand, ...args])).status === 0
+  },
+})
+
+/** A check that is one program: it passes when the program exits with 0. */
+const program = (name, command, args, options) => ({
+  name,
+  work: async () => (await run(command, args, options)).status === 0,
+})
+
+const checks = [
+  program('format (oxfmt)', tool('oxfmt'), ['--check']),
+  cargo('format (rustfmt)', 'fmt', ['--all', '--check']),
+  program('lint (oxlint)', tool('oxlint'), ['--deny-warnings']),
+  program('types (tsc)', tool('tsc'), ['--project', 'tsconfig.json']),
+  { name: 'dead code (knip)', work: checkDeadCode },
+  program('api documentation (typedoc)', tool('typedoc'), ['--emit', 'none', '--logLevel', 'Warn']),
+  cargo('lint (clippy)', 'clippy', ['--workspace', '--all-targets', '--locked', '--', '--deny', 'warnings']),
+  cargo('licences and sources (cargo deny)', 'deny', ['check', 'bans', 'licenses', 'sources']),
+  { name: 'tests (cargo)', work: testRust },
+  { name: 'tests (vitest)', work: testTypeScript },
+]
+
+/** Knip loads modules in a way that older releases of Node 20 do not know. */
+async function checkDeadCode() {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major === 20 && minor < 19) return 'skipped: knip needs Node.js 20.19'
+  return (await run(tool('knip'), ['--no-progress'])).status === 0
+}
+
+/** Runs cargo's tests and adds up the summary line of each test program. */
+async function testRust() {
+  const { status, output } = await run('cargo', ['test', '--workspace', '--locked', '--no-fail-fast'], {
+    capture: true,
+  })
+  for (const [, passed, failed, ignored] of output.matchAll(
+    /^test result: .*? (\d+) passed; (\d+) failed; (\d+) ignored/gm,
+  )) {
+    totals.passed += Number(passed)
+    totals.failed += Number(failed)
+    totals.skipped += Number(ignored)
+  }
+  return status === 0
+}
+
+/** Runs vitest and takes the counts from its report, which is more to rely on than its screen. */
+async function testTypeScript() {
+  const report = join(scratch, 'vitest.json')
+  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const { status } = await run(tool('vitest'), args)
+  if (!existsSync(report)) return false
+  const counts = JSON.parse(readFileSync(report, 'utf8'))
+  totals.passed += counts.numPassedTests
+  totals.failed += counts.numFailedTests
+  totals.skipped += counts.numPendingTests + counts.numTodoTests
+  return status === 0
+}
+
+/** Runs the chosen checks up to the first that fails; resolves to the lines of the summary and whether all passed. */
+async function runChecks(chosen) {
+  const summary = []
+  for (const { name, work } of chosen) {
+    console.log(`\n== ${name}`)
+    const started = performance.now()
+    const result = await work()
+    const verdict = result === true ? 'ok' : result === false ? 'FAILED' : result
+    summary.push(`${secondsSince(started).padStart(8)}  ${name}: ${verdict}`)
+    if (result === false) return { summary, failedCheck: name }
+  }
+  return { summary, failedCheck: undefined }
+}
+
+const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : ''
+const { summary, failedCheck } = await runChecks(checks.filter(({ name }) => name.includes(only)))
+rmSync(scratch, { recursive: true, force: true })
+
+console.log(`\n== summary\n${summary.join('\n')}`)
+if (failedCheck !== undefined) {
+  // A check without tests of its own counts as one failure, so that the last line never reads like success.
+  if (totals.failed === 0) totals.failed = 1
+  console.log(`Stopped at: ${failedCheck}`)
+  process.exitCode = 1
+}
+console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)

@@ -1,0 +1,140 @@
+/**
+ * What a store costs while nothing happens: how long it takes to open, what idle streams hold, and whether memory grows
+ * with the data. Each in a process of its own.
+ */
+import { once } from 'node:events'
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Bench, MIB } from '../bench.js'
+import { type Answer, runTask, startTask } from '../child.js'
+import { atMost, type Contest, type OpenContest, ratioAtMost, type Side } from '../rows.js'
+
+const IDLE_STREAMS = 1000
+
+/** How much a killed writer appended since its store was last closed. */
+const UNSEALED_BYTES = 96 * MIB
+
+/** Openings, idle streams, and memory. */
+export function storeContests(bench: Bench): Contest[] {
+  const rounds = bench.quick ? 3 : 5
+  return [
+    { name: 'open', rounds, open: () => openings(bench) },
+    { name: 'idle streams', rounds: 1, open: () => idleStreams(bench) },
+    { name: 'memory growth', rounds: 1, open: () => memoryGrowth(bench) },
+  ]
+}
+
+async function openings(bench: Bench): Promise<OpenContest> {
+  const largeGb = bench.quick ? 1 : 10
+  const large = await filled(bench, 'open-large', largeGb * 1e9)
+  const small = await filled(bench, 'open-small', (largeGb * 1e9) / 10)
+  const limit = 'plain read of a 64 MiB file'
+  const smallName = `open after a kill, ${largeGb / 10} GB stream`
+  const clean = async () => (await runTask(bench, { do: 'open', directory: large })).milliseconds
+  const killed = (directory: string) => async () => {
+    const { child } = await startTask(bench, { do: 'fill', directory, bytes: UNSEALED_BYTES, end: 'wait' })
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    // The store stays locked until the process is gone.
+    await exited
+    return (await runTask(bench, { do: 'open', directory })).milliseconds
+  }
+  const sides: Side[] = [
+    readSide(bench, limit),
+    {
+      name: `open after a clean close, ${largeGb} GB stream`,
+      unit: 'ms',
+      measure: clean,
+      against: limit,
+      target: atMost(100),
+    },
+    { name: smallName, unit: 'ms', measure: killed(small), against: limit },
+    {
+      name: `open after a kill, ${largeGb} GB stream`,
+      unit: 'ms',
+      measure: killed(large),
+      against: smallName,
+      target: ratioAtMost(2),
+    },
+  ]
+  const close = async () => ['open-large', 'open-small'].forEach((name) => bench.workspace.discard(name))
+  return { sides, close }
+}
+
+async function filled(bench: Bench, name: string, bytes: number): Promise<string> {
+  const directory = bench.workspace.path(name)
+  await runTask(bench, { do: 'fill', directory, bytes, end: 'close' })
+  return directory
+}
+
+/** An unclean open reads its unsealed segment, 64 MiB at most: this is the least that takes. */
+function readSide(bench: Bench, name: string): Side {
+  const path = bench.workspace.path('read.limit')
+  bench.limits.prepareFile(path, 'rewritten', 64 * MIB)
+  const buffer = new Uint8Array(MIB)
+  const measure = () => {
+    const started = performance.now()
+    const file = openSync(path, 'r')
+    while (readSync(file, buffer) > 0);
+    closeSync(file)
+    return performance.now() - started
+  }
+  return { name, unit: 'ms', measure }
+}
+
+async function idleStreams(bench: Bench): Promise<OpenContest> {
+  const directory = bench.workspace.path('idle')
+  let answer: Answer | undefined
+  const disk = async () => {
+    answer = await runTask(bench, { do: 'idle', directory, streams: IDLE_STREAMS })
+    return allocatedBytes(directory) / MIB
+  }
+  const name = `${IDLE_STREAMS} idle streams`
+  const sides: Side[] = [
+    { name: `${name}, disk`, unit: 'MiB', measure: disk, target: atMost(2e9 / MIB) },
+    {
+      name: `${name}, memory`,
+      unit: 'MiB',
+      measure: () => answer?.residentMib ?? Number.NaN,
+      target: atMost(1e8 / MIB),
+    },
+    { name: `${name}, create and put one each`, unit: 'ms', measure: () => answer?.milliseconds ?? Number.NaN },
+  ]
+  return { sides, close: async () => bench.workspace.discard('idle') }
+}
+
+async function memoryGrowth(bench: Bench): Promise<OpenContest> {
+  const directory = bench.workspace.path('growth')
+  const bytes = (bench.quick ? 1024 : 4096) * MIB
+  const stored = `${bytes / MIB} MiB of 100 B records, stored and read`
+  let answer: Answer | undefined
+  const anonymous = async () => {
+    answer = await runTask(bench, { do: 'grow', directory, bytes })
+    return answer.anonymousMib
+  }
+  const sides: Side[] = [
+    { name: stored, unit: 'MiB', measure: () => bytes / MIB },
+    {
+      name: 'growth of anonymous memory meanwhile',
+      unit: 'MiB',
+      measure: anonymous,
+      against: stored,
+      target: ratioAtMost(0.02),
+    },
+    {
+      name: 'growth of resident memory, mapped files included',
+      unit: 'MiB',
+      measure: () => answer?.residentMib ?? Number.NaN,
+      against: stored,
+    },
+  ]
+  return { sides, close: async () => bench.workspace.discard('growth') }
+}
+
+/** Bytes of blocks that all files below take, which is less than their lengths where they are sparse. */
+function allocatedBytes(directory: string): number {
+  return readdirSync(directory, { withFileTypes: true }).reduce((sum, entry) => {
+    const path = join(directory, entry.name)
+    return sum + (entry.isDirectory() ? allocatedBytes(path) : statSync(path).blocks * 512)
+  }, 0)
+}

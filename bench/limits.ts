@@ -1,0 +1,52 @@
+/**
+ * The bare operations of `native/limits`, built here and loaded without a package around them: only the bench ever
+ * needs that crate.
+ */
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** In what state `prepareFile` leaves a file. */
+export type FileState = 'growing' | 'allocated' | 'rewritten'
+
+/** What the crate exports; its documentation stands there. */
+export interface Limits {
+  emptyCall(): void
+  nowNs(): number
+  memoryCopy(bytes: number, copies: number): number
+  prepareFile(path: string, state: FileState, bytes: number): void
+  syncedWrites(path: string, offset: number, bytesPerSync: number, syncs: number): Float64Array
+  syncFileSystem(path: string): void
+  readonly StampPage: new () => StampPage
+  readonly Waker: new (callback: (stampNs: number) => void) => Waker
+}
+
+/** A page that a native thread stamps. */
+export interface StampPage {
+  buffer(): ArrayBuffer
+  storeFromThread(intervalUs: number, count: number): void
+}
+
+/** A bare thread-safe function. */
+export interface Waker {
+  wake(): void
+  wakeFromThread(intervalUs: number, count: number): void
+  close(): void
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const library = join(process.env['CARGO_TARGET_DIR'] ?? join(root, 'target'), 'release', 'libmillrace_limits.so')
+
+/** Compiles the crate; cargo does nothing when it is up to date. */
+export function buildLimits(): void {
+  const args = ['build', '--release', '--quiet', '--locked', '--package', 'millrace-limits']
+  const { status } = spawnSync('cargo', args, { cwd: root, stdio: 'inherit' })
+  if (status !== 0) throw new Error('cargo could not build millrace-limits; its output stands above')
+}
+
+/** Loads what `buildLimits` built, in any thread or child process of the bench. */
+export function loadLimits(): Limits {
+  const loaded = { exports: {} as Limits }
+  process.dlopen(loaded as unknown as NodeJS.Module, library)
+  return loaded.exports
+}

@@ -1,0 +1,34 @@
+//! Memory of the engine that JavaScript sees without a copy: the only file of this crate with `unsafe` in it besides
+//! `reader.rs`, which writes into JavaScript's buffers.
+
+use millrace::map::{PrivateMap, TAIL_PAGE_BYTES, TailView};
+use napi::Env;
+use napi::bindgen_prelude::ArrayBuffer;
+use napi_derive::napi;
+
+/// Whether this runtime takes external buffers. Some forbid them (Electron, a sandboxed V8); a buffer made there is
+/// a copy, which this finds out with eight bytes.
+#[napi(catch_unwind)]
+pub fn external_buffers_allowed(env: Env) -> napi::Result<bool> {
+    let mut probe = Box::new([0_u8; 8]);
+    let start = probe.as_mut_ptr();
+    let bytes = probe.len();
+    // SAFETY: the box moves into the finalizer, so that its bytes live until the buffer is gone.
+    let buffer = unsafe { ArrayBuffer::from_external(&env, start, bytes, probe, |_env, probe| drop(probe)) }?;
+    Ok(std::ptr::eq(buffer.as_ptr(), start))
+}
+
+/// The whole of a segment. JavaScript may write into it: the map is private, a write reaches neither file nor engine.
+pub fn segment_buffer(env: &Env, map: PrivateMap) -> napi::Result<ArrayBuffer<'_>> {
+    let (start, bytes) = (map.as_ptr(), map.len());
+    // SAFETY: the map moves into the finalizer, so that it lives until the buffer is gone. It is this buffer's own,
+    // so that no address is registered twice.
+    unsafe { ArrayBuffer::from_external(env, start, bytes, map, |_env, map| drop(map)) }
+}
+
+/// The page of counters that a polled reader watches. It is mapped for reading only and must not be given to users.
+pub fn tail_buffer(env: &Env, view: TailView) -> napi::Result<ArrayBuffer<'_>> {
+    let start = view.as_ptr();
+    // SAFETY: as for a segment; the page is that long, and `src/reader.ts` only loads from it.
+    unsafe { ArrayBuffer::from_external(env, start, TAIL_PAGE_BYTES, view, |_env, view| drop(view)) }
+}

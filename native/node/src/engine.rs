@@ -1,0 +1,85 @@
+//! The store of an environment. Environments that open one directory share one engine, which counts them.
+
+use std::sync::Arc;
+
+use millrace::{Engine, OpenOptions};
+use napi::bindgen_prelude::AsyncTask;
+use napi_derive::napi;
+
+use crate::describe::{NativeStreamConfig, NativeStreamSummary, retention, summarize};
+use crate::error::coded;
+use crate::notifier::NativeNotifier;
+use crate::stream::NativeStream;
+use crate::task::{Blocking, promise};
+
+/// An open store.
+#[napi]
+pub struct NativeEngine {
+    engine: Arc<Engine>,
+}
+
+#[napi]
+impl NativeEngine {
+    /// Opens the store in a directory; with `create`, an empty or absent directory becomes one.
+    #[napi(ts_return_type = "Promise<NativeEngine>", catch_unwind)]
+    pub fn open(directory: String, create: bool) -> AsyncTask<Blocking<NativeEngine>> {
+        promise(move || {
+            let options = OpenOptions { create, ..OpenOptions::default() };
+            Ok(NativeEngine { engine: Arc::new(Engine::open(directory.as_ref(), options)?) })
+        })
+    }
+
+    /// Creates a stream, durably.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn create_stream(&self, name: String, config: NativeStreamConfig) -> AsyncTask<Blocking<()>> {
+        let engine = Arc::clone(&self.engine);
+        promise(move || engine.create_stream(&name, config.into_engine()?).map(|_| ()))
+    }
+
+    /// Opens a stream; recovery may run. `acknowledged_id` fires when an acknowledgement that was waited for came.
+    #[napi(ts_return_type = "Promise<NativeStream>", catch_unwind)]
+    pub fn open_stream(
+        &self,
+        name: String,
+        notifier: &NativeNotifier,
+        acknowledged_id: u32,
+    ) -> AsyncTask<Blocking<NativeStream>> {
+        let engine = Arc::clone(&self.engine);
+        let alarm = notifier.alarm(acknowledged_id);
+        promise(move || Ok(NativeStream::new(engine.stream(&name)?, alarm)))
+    }
+
+    /// All streams, in the order of their creation.
+    #[napi(catch_unwind)]
+    pub fn list_streams(&self) -> napi::Result<Vec<NativeStreamSummary>> {
+        let streams = self.engine.list_streams().map_err(|error| coded(&error))?;
+        Ok(streams.into_iter().map(summarize).collect())
+    }
+
+    /// Deletes a stream.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn delete_stream(&self, name: String) -> AsyncTask<Blocking<()>> {
+        let engine = Arc::clone(&self.engine);
+        promise(move || engine.delete_stream(&name))
+    }
+
+    /// Changes how many hours a stream's records stay; 0 is unbounded.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn set_retention(&self, name: String, hours: u32) -> AsyncTask<Blocking<()>> {
+        let engine = Arc::clone(&self.engine);
+        promise(move || engine.set_retention(&name, retention(hours)))
+    }
+
+    /// What was noticed and repaired, as sentences.
+    #[napi(catch_unwind)]
+    pub fn warnings(&self) -> Vec<String> {
+        self.engine.warnings()
+    }
+
+    /// Closes this environment's hold of the store.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn close(&self) -> AsyncTask<Blocking<()>> {
+        let engine = Arc::clone(&self.engine);
+        promise(move || engine.close())
+    }
+}

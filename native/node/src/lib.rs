@@ -1,0 +1,19 @@
+//! The Node binding: converts, calls the engine, converts. Batches cross it, never single records.
+//!
+//! Invariants:
+//! - no panic leaves it: each synchronous export carries `catch_unwind`, each task runs through [`task::Blocking`];
+//! - each error that it throws is `CODE`, a NUL character and the text, which `src/errors.ts` takes apart;
+//! - memory that JavaScript sees is either its own, or a map that lives until its finalizer ran.
+//!
+//! It knows nothing of promises in flight, codecs, or async iteration: that is TypeScript's part.
+
+mod buffers;
+mod describe;
+mod engine;
+mod error;
+mod notifier;
+mod reader;
+mod stream;
+mod task;
+mod verify;
+mod window;

@@ -1,0 +1,270 @@
+//! One position in a stream that moves forward: from the engine's chunks to descriptors in a window.
+//!
+//! All records of one call have one source of bytes: the segment's map, as far as whole pages below the published
+//! tail go, or else the caller's slab, into which they are copied. A page that JavaScript wrote into no longer shows
+//! what the log appends to it, so a page that can still change is never shown. Nothing here trusts a length that
+//! stands in a segment: the walk ends where the bytes are no records, and that is an error.
+
+use std::sync::Arc;
+
+use millrace::format::record::Records;
+use millrace::{Chunk, Error, Kind, Registration, RunView, SegmentFile, Step, Stream, Visibility};
+use napi::Env;
+use napi::bindgen_prelude::{ArrayBuffer, Uint8ArraySlice};
+use napi_derive::napi;
+
+use crate::buffers::{segment_buffer, tail_buffer};
+use crate::error::{coded, internal};
+use crate::notifier::Alarm;
+use crate::window::{Cursor, IN_SLAB, Limits, RunHead, Slot, Window};
+
+/// What [`NativeReader::next`] returns when it described no record.
+const AT_TAIL: i32 = -1;
+const SLAB_TOO_SMALL: i32 = -2;
+
+/// Reads a stream or one of its shards.
+#[napi]
+pub struct NativeReader {
+    // `None` once closed.
+    open: Option<OpenReader>,
+}
+
+/// How a reader hands records over.
+pub struct Delivery {
+    pub visibility: Visibility,
+    pub copy: bool,
+    pub records_max: usize,
+    pub bytes_max: usize,
+}
+
+struct OpenReader {
+    stream: Stream,
+    reader: millrace::Reader,
+    delivery: Delivery,
+    alarm: Arc<Alarm>,
+    // Made when the reader first waits: an append pays for waiters only.
+    registration: Option<Registration>,
+    pending: Option<Pending>,
+    last_file: Option<Arc<SegmentFile>>,
+}
+
+/// A chunk of which not all records were described yet: the run to go on with, and the place in it.
+struct Pending {
+    chunk: Chunk,
+    run: usize,
+    cursor: Option<Cursor>,
+}
+
+impl NativeReader {
+    pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, alarm: Arc<Alarm>) -> Self {
+        let open =
+            OpenReader { stream, reader, delivery, alarm, registration: None, pending: None, last_file: None };
+        NativeReader { open: Some(open) }
+    }
+
+    fn open(&mut self) -> napi::Result<&mut OpenReader> {
+        let closed = || coded(&Error::new(Kind::Closed, "expected an open reader, but it was closed"));
+        self.open.as_mut().ok_or_else(closed)
+    }
+}
+
+#[napi]
+impl NativeReader {
+    /// Describes the next records in `window` and returns how many; or -1 at the tail, or -2 when `slab` has no room
+    /// for the next record (the window's header tells how much it takes). With `arm`, the reader's id fires when it
+    /// is at the tail now and there is more later.
+    #[napi(catch_unwind)]
+    pub fn next(
+        &mut self,
+        mut window: Uint8ArraySlice<'_>,
+        mut slab: Uint8ArraySlice<'_>,
+        arm: bool,
+    ) -> napi::Result<i32> {
+        let open = self.open()?;
+        // SAFETY: JavaScript does not run during this call, and `src/reader.ts` owns the two buffers, which do not
+        // overlap.
+        let window = unsafe { window.as_mut() };
+        // SAFETY: as above.
+        let slab = unsafe { slab.as_mut() };
+        let mut window = Window::new(window)?;
+        if open.pending.is_none() && !open.fetch(arm).map_err(|error| coded(&error))? {
+            return Ok(AT_TAIL);
+        }
+        open.describe(&mut window, slab)
+    }
+
+    /// Goes on behind the damage at which `next` stopped.
+    #[napi(catch_unwind)]
+    pub fn skip_damage(&mut self) -> napi::Result<()> {
+        self.open()?.reader.skip_damage().map_err(|error| coded(&error))
+    }
+
+    /// The segment that the last descriptors point into, as a buffer of its own.
+    #[napi(catch_unwind)]
+    pub fn map_segment<'env>(&mut self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        let file = self.open()?.last_file.as_ref().ok_or_else(|| internal("no segment was read yet"))?;
+        segment_buffer(env, file.map_private().map_err(|error| coded(&error))?)
+    }
+
+    /// The page of counters that move when there is something new; see [`NativeReader::tail_word`].
+    #[napi(catch_unwind)]
+    pub fn map_tail<'env>(&mut self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        let view = self.open()?.stream.tail_view().map_err(|error| coded(&error))?;
+        tail_buffer(env, view)
+    }
+
+    /// Which 32-bit word of the page counts what this reader sees.
+    #[napi(catch_unwind)]
+    pub fn tail_word(&mut self) -> napi::Result<u32> {
+        let open = self.open()?;
+        Ok(match open.stream.change_of(open.delivery.visibility) {
+            millrace::Change::Published => 0,
+            millrace::Change::Durable => 1,
+        })
+    }
+
+    /// Lets go of files and wake-ups. Buffers that were handed out stay.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+}
+
+impl OpenReader {
+    /// Fetches a chunk; `false` at the tail. Arms first and looks again, so that no change falls in between.
+    fn fetch(&mut self, arm: bool) -> millrace::Result<bool> {
+        if self.fetch_once()? {
+            return Ok(true);
+        }
+        if !arm {
+            return Ok(false);
+        }
+        if self.registration.is_none() {
+            let change = self.stream.change_of(self.delivery.visibility);
+            self.registration = Some(self.stream.on_change(change, Arc::clone(&self.alarm) as _));
+        }
+        self.alarm.arm();
+        self.fetch_once()
+    }
+
+    fn fetch_once(&mut self) -> millrace::Result<bool> {
+        match self.reader.next(self.delivery.records_max, self.delivery.bytes_max)? {
+            Step::Chunk(chunk) => {
+                self.pending = Some(Pending { chunk, run: 0, cursor: None });
+                Ok(true)
+            }
+            Step::AtTail => Ok(false),
+        }
+    }
+
+    /// Describes records of the pending chunk, as long as they have one source.
+    fn describe(&mut self, window: &mut Window<'_>, slab: &mut [u8]) -> napi::Result<i32> {
+        let Some(pending) = &mut self.pending else { return Ok(AT_TAIL) };
+        let copy_all = self.delivery.copy;
+        let Some(first) = pending.chunk.runs.get(pending.run) else {
+            // The chunk's last run was damaged, and told so at the call before.
+            self.pending = None;
+            return Ok(0);
+        };
+        let copying = copy_all || first.payload.end > pending.chunk.safe_end;
+        let mut slab = copying.then(|| Slab::new(slab, window.get(Slot::SlabUsed)));
+        let mut count = 0;
+        while let Some(run) = pending.chunk.runs.get(pending.run) {
+            if copying != (copy_all || run.payload.end > pending.chunk.safe_end) || window.room() == 0 {
+                break;
+            }
+            let payload = pending.chunk.payload(run).map_err(|error| coded(&error))?;
+            let mut cursor = pending.cursor.unwrap_or(Cursor { offset: 0, sequence: run.first_sequence });
+            let described = describe_run(window, run, payload, &mut cursor, slab.as_mut());
+            count += described;
+            let done = cursor.offset == payload.len();
+            if !done && described == 0 {
+                if let (0, Some(wanted)) = (count, wanted_bytes(payload, &cursor, copying)) {
+                    window.set(Slot::SlabWanted, wanted);
+                    return Ok(SLAB_TOO_SMALL);
+                }
+                if count == 0 {
+                    let error = corrupt(run);
+                    pending.run += 1;
+                    return Err(error);
+                }
+                break;
+            }
+            pending.run += usize::from(done);
+            pending.cursor = (!done).then_some(cursor);
+        }
+        window.set(Slot::Segment, if copying { IN_SLAB } else { pending.chunk.file.segment });
+        if let Some(slab) = slab {
+            window.set(Slot::SlabUsed, slab.used);
+        }
+        self.finish(window);
+        i32::try_from(count).map_err(|_| internal("a window of too many records"))
+    }
+
+    fn finish(&mut self, window: &mut Window<'_>) {
+        let behind = self.reader.millis_behind_latest();
+        window.set(Slot::MillisBehind, u32::try_from(behind).unwrap_or(u32::MAX));
+        let Some(pending) = &self.pending else { return };
+        self.last_file = Some(Arc::clone(&pending.chunk.file));
+        if pending.run == pending.chunk.runs.len() {
+            self.pending = None;
+        }
+    }
+}
+
+/// Owned bytes of JavaScript, filled from the front.
+struct Slab<'a> {
+    bytes: &'a mut [u8],
+    used: u32,
+}
+
+impl<'a> Slab<'a> {
+    fn new(bytes: &'a mut [u8], used: u32) -> Self {
+        Slab { bytes, used }
+    }
+
+    fn room(&self) -> usize {
+        self.bytes.len().saturating_sub(self.used as usize)
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        let start = self.used as usize;
+        self.bytes[start..start + piece.len()].copy_from_slice(piece);
+        self.used = self.used.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+    }
+}
+
+/// Describes what fits of one run, and copies it if there is a slab.
+fn describe_run(
+    window: &mut Window<'_>,
+    run: &RunView,
+    payload: &[u8],
+    cursor: &mut Cursor,
+    slab: Option<&mut Slab<'_>>,
+) -> usize {
+    let head = RunHead { shard: run.shard, arrival_ms: run.arrival_ms };
+    let Some(slab) = slab else {
+        return window.describe(head, payload, cursor, Limits { base: run.payload.start, bytes: payload.len() });
+    };
+    let start = cursor.offset;
+    // Offsets wrap around on purpose: the base stands before the slab when the walk starts inside of a run.
+    let base = slab.used.wrapping_sub(u32::try_from(start).unwrap_or(u32::MAX));
+    let count = window.describe(head, payload, cursor, Limits { base, bytes: slab.room() });
+    slab.push(&payload[start..cursor.offset]);
+    count
+}
+
+/// The bytes that the next record takes in a slab, if it is one.
+fn wanted_bytes(payload: &[u8], cursor: &Cursor, copying: bool) -> Option<u32> {
+    let mut records = Records::from_offset(payload, cursor.offset);
+    let _record = copying.then(|| records.next()).flatten()?;
+    u32::try_from(records.offset() - cursor.offset).ok()
+}
+
+fn corrupt(run: &RunView) -> napi::Error {
+    let message = format!(
+        "expected {} records from sequence {} of shard {} at offset {}, found bytes that are none",
+        run.records, run.first_sequence, run.shard, run.payload.start
+    );
+    coded(&Error::new(Kind::Corrupt, message))
+}

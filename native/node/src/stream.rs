@@ -1,0 +1,165 @@
+//! One stream of an environment: appends whole batches, tells what is acknowledged, opens readers.
+
+use std::sync::Arc;
+
+use millrace::{
+    Change, Commit, Error, Kind, Placement, ReaderOptions, Registration, StartAt, Stream, Visibility,
+};
+use napi::bindgen_prelude::{AsyncTask, BigInt};
+use napi_derive::napi;
+
+use crate::describe::{NativeStreamDescription, describe, whole};
+use crate::error::{coded, coded_text, internal};
+use crate::notifier::{Alarm, NativeNotifier};
+use crate::reader::{Delivery, NativeReader};
+use crate::task::{Blocking, promise};
+
+/// A stream that was opened.
+#[napi]
+pub struct NativeStream {
+    stream: Stream,
+    acknowledged: Arc<Alarm>,
+    // Made when somebody first waits: an append pays for waiters only.
+    registration: Option<Registration>,
+    placements: Vec<Placement>,
+}
+
+/// Where a reader starts and what it sees.
+#[napi(object)]
+pub struct NativeReadRequest {
+    /// `horizon`, `latest`, `at`, `after` or `timestamp`.
+    pub kind: String,
+    /// For `at` and `after`: 56 digits.
+    pub sequence: Option<String>,
+    /// For `timestamp`: milliseconds since 1970.
+    pub timestamp: Option<f64>,
+    pub shard: Option<u32>,
+    /// Records before their sync.
+    pub published: bool,
+    /// Owned copies only.
+    pub copy: bool,
+    pub max_records: u32,
+    pub max_bytes: u32,
+}
+
+impl NativeStream {
+    pub fn new(stream: Stream, acknowledged: Arc<Alarm>) -> Self {
+        NativeStream { stream, acknowledged, registration: None, placements: Vec::new() }
+    }
+}
+
+#[napi]
+impl NativeStream {
+    /// Appends `count` records that stand in the first `length` bytes of `staged`: all of them or none. Returns the
+    /// place up to which they must be acknowledged. Shards and sequences of the records are written into the arrays
+    /// if they are given, which have `count` elements then.
+    #[napi(catch_unwind)]
+    pub fn append(
+        &mut self,
+        staged: &[u8],
+        length: u32,
+        count: u32,
+        shards: Option<&mut [u32]>,
+        sequences: Option<&mut [u64]>,
+    ) -> napi::Result<f64> {
+        let staged = staged.get(..length as usize).ok_or_else(|| internal("more was staged than there is"))?;
+        self.placements.clear();
+        let placements = shards.is_some().then_some(&mut self.placements);
+        let appended =
+            self.stream.append(staged, count as usize, placements, Commit::Engine).map_err(|error| coded(&error))?;
+        if let (Some(shards), Some(sequences)) = (shards, sequences) {
+            for ((shard, sequence), placement) in shards.iter_mut().zip(sequences).zip(&self.placements) {
+                *shard = placement.shard;
+                *sequence = placement.sequence;
+            }
+        }
+        Ok(place(appended.end))
+    }
+
+    /// The place up to which all is acknowledged. The stream's id fires when it moves next.
+    #[napi(catch_unwind)]
+    pub fn arm_acknowledged(&mut self) -> f64 {
+        if self.registration.is_none() {
+            self.registration = Some(self.stream.on_change(Change::Durable, Arc::clone(&self.acknowledged) as _));
+        }
+        // Armed first and looked at second, so that no change falls in between.
+        self.acknowledged.arm();
+        place(self.stream.acknowledged())
+    }
+
+    /// Why nothing more will be acknowledged, as an error's text; nothing while all is well.
+    #[napi(catch_unwind)]
+    pub fn failure(&self) -> Option<String> {
+        let cause = self.stream.check_poison().err()?;
+        let message = format!("these records may or may not be there after the next open: {}", cause.message());
+        Some(coded_text(&Error::new(Kind::OutcomeUnknown, message)))
+    }
+
+    /// Blocks until all that was appended is on disk.
+    #[napi(catch_unwind)]
+    pub fn sync_now(&self) -> napi::Result<()> {
+        self.stream.flush().map_err(|error| coded(&error))
+    }
+
+    /// Resolves when all that was appended is on disk.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn sync(&self) -> AsyncTask<Blocking<()>> {
+        let stream = self.stream.clone();
+        promise(move || stream.flush())
+    }
+
+    /// The 56 digits of a record.
+    #[napi(catch_unwind)]
+    pub fn sequence_number(&self, shard: u32, sequence: BigInt) -> String {
+        self.stream.sequence_number(shard, sequence.get_u64().1)
+    }
+
+    /// The stream as it is now.
+    #[napi(catch_unwind)]
+    pub fn describe(&self) -> NativeStreamDescription {
+        describe(&self.stream.describe())
+    }
+
+    /// A reader, whose id is `wake_id`.
+    #[napi(catch_unwind)]
+    pub fn open_reader(
+        &self,
+        request: NativeReadRequest,
+        notifier: &NativeNotifier,
+        wake_id: u32,
+    ) -> napi::Result<NativeReader> {
+        let visibility = if request.published { Visibility::Published } else { Visibility::Durable };
+        let from = self.start_at(&request).map_err(|error| coded(&error))?;
+        let options = ReaderOptions { shard: request.shard, from, visibility };
+        let reader = self.stream.reader(options).map_err(|error| coded(&error))?;
+        let delivery = Delivery {
+            visibility,
+            copy: request.copy,
+            records_max: request.max_records as usize,
+            bytes_max: request.max_bytes as usize,
+        };
+        Ok(NativeReader::new(self.stream.clone(), reader, delivery, notifier.alarm(wake_id)))
+    }
+
+    fn start_at(&self, request: &NativeReadRequest) -> millrace::Result<StartAt> {
+        let sequence = || {
+            let text = request.sequence.as_deref().unwrap_or_default();
+            self.stream.parse_sequence_number(text, request.shard)
+        };
+        match request.kind.as_str() {
+            "horizon" => Ok(StartAt::TrimHorizon),
+            "latest" => Ok(StartAt::Latest),
+            "at" => Ok(StartAt::AtSequence(sequence()?)),
+            "after" => Ok(StartAt::AfterSequence(sequence()?)),
+            "timestamp" => Ok(StartAt::AtTimestamp(whole(request.timestamp.unwrap_or(f64::NAN))?)),
+            other => Err(Error::new(Kind::InvalidArgument, format!("expected a start position, got {other}"))),
+        }
+    }
+}
+
+/// A place in the log as a number that grows along it. Places are multiples of 64, so that a float64 holds them
+/// exactly up to segment 2^27.
+fn place(position: millrace::Position) -> f64 {
+    position.pack() as f64
+}
+

@@ -1,0 +1,71 @@
+/** `millrace create`: a new stream. */
+import type { Command } from 'commander'
+import type { Durability, Retention } from '../../index.js'
+import { durability, positiveInteger, retention, size } from '../arguments.js'
+import { bytesCodec } from '../bytes-codec.js'
+import type { Register } from '../command.js'
+import { durability as durabilityText, plural, retention as retentionText } from '../format.js'
+import { commonOptions, type CommandResult, type CommonOptions, type Session } from '../session.js'
+
+interface CreateOptions extends CommonOptions {
+  readonly shards: number
+  readonly retention: Retention
+  readonly durability: Durability
+  readonly maxRecord: number
+  readonly preallocate: number
+  readonly codec: string
+  readonly ifNotExists?: true
+}
+
+const EXAMPLES = `
+Examples:
+  $ millrace create clicks
+  $ millrace create clicks --shards 4 --retention 7d
+  $ millrace create ticks --durability os --max-record 10m --if-not-exists`
+
+/** Adds the command to the program. */
+export function registerCreate(program: Command, register: Register): void {
+  const command = program.command('create').description('create a stream').argument('<stream>', 'name of the stream')
+  commonOptions(command)
+    .option('-s, --shards <n>', 'shards, over which the hash keys are divided evenly', positiveInteger, 1)
+    .option(
+      '-r, --retention <period>',
+      'how long records stay: 24h to 365d, or unbounded',
+      retention,
+      '24h' as Retention,
+    )
+    .option('--durability <policy>', 'synced, interval:MS or os', durability, 'synced' as Durability)
+    .option('--max-record <bytes>', 'largest record, key included; at most 10m', size, 1024 * 1024)
+    .option('--preallocate <bytes>', 'disk space to prepare ahead of the first record', size, 0)
+    .option('--codec <name>', 'how programs encode records: raw, json, lz4(raw), lz4(json)', 'raw')
+    .option('--if-not-exists', 'succeed when the stream exists already')
+    .addHelpText('after', EXAMPLES)
+  register(command, create)
+}
+
+async function create(session: Session, options: CreateOptions, name: string): CommandResult {
+  const { shards, preallocate } = options
+  const description = await session.withStore('create', async (store) => {
+    const existing = store.listStreams().find((summary) => summary.name === name)
+    const stream = await store.createStream(name, {
+      shards,
+      preallocate,
+      retention: options.retention,
+      durability: options.durability,
+      maxRecordBytes: options.maxRecord,
+      codec: bytesCodec(options.ifNotExists === true ? (existing?.codec ?? options.codec) : options.codec),
+      ifNotExists: options.ifNotExists === true,
+    })
+    return { created: existing === undefined, ...stream.describe() }
+  })
+  if (session.json) {
+    session.out.json(description)
+    return
+  }
+  const settings = [
+    plural(description.shards, 'shard'),
+    `retention ${retentionText(description.retentionHours)}`,
+    `durability ${durabilityText(description.durability)}`,
+  ]
+  session.out.line(`${description.created ? 'created' : 'exists already:'} stream '${name}': ${settings.join(', ')}`)
+}

@@ -1,0 +1,45 @@
+/** `millrace verify`: reads every frame of a store and reports what is damaged. */
+import type { Command } from 'commander'
+import { Millrace, type VerifyReport } from '../../index.js'
+import type { Register } from '../command.js'
+import { EXIT } from '../exit.js'
+import { bytes, count, duration, plural, rate, table } from '../format.js'
+import { Progress } from '../progress.js'
+import { commonOptions, type CommandResult, type Session } from '../session.js'
+
+const EXAMPLES = `
+Nothing is changed. The exit code is 3 when damage is found, and 4 when another process has the store open.
+
+Examples:
+  $ millrace verify
+  $ millrace verify --data /var/lib/events --json | jq '.damages[]'`
+
+/** Adds the command to the program. */
+export function registerVerify(program: Command, register: Register): void {
+  const command = program.command('verify').description('read every frame of the store and report what is damaged')
+  commonOptions(command).addHelpText('after', EXAMPLES)
+  register(command, verify)
+}
+
+async function verify(session: Session): CommandResult {
+  const progress = new Progress({ label: 'verify', total: undefined, quiet: session.quiet })
+  const report = await Millrace.verify(session.directory).finally(() => progress.stop())
+  if (session.json) session.out.json(report)
+  else session.out.line(humanReport(report, progress.elapsed))
+  return report.damages.length === 0 ? EXIT.ok : EXIT.damage
+}
+
+function humanReport(report: VerifyReport, elapsed: number): string {
+  const read = [
+    plural(report.streams, 'stream'),
+    plural(report.segments, 'segment'),
+    plural(report.frames, 'frame'),
+    plural(report.records, 'record'),
+    bytes(report.bytes),
+  ]
+  const summary = `read ${read.join(', ')} in ${duration(elapsed)} (${rate(report.records, elapsed)})`
+  if (report.damages.length === 0) return `${summary}\nno damage found`
+  const rows = report.damages.map((damage) => [damage.stream, damage.segment, count(damage.offset), damage.message])
+  const damages = table(['STREAM', 'SEGMENT', 'OFFSET', 'DAMAGE'], rows, ['left', 'left', 'right', 'left'])
+  return `${summary}\n${plural(report.damages.length, 'place')} damaged:\n\n${damages}`
+}

@@ -1,0 +1,110 @@
+/**
+ * Appends input in groups: while one group is being made durable the next is staged.
+ *
+ * Counts are of acknowledged records only, so that what a person reads is what a crash would leave.
+ */
+import { MillraceError, type ErrorCode, type Stream } from '../../index.js'
+import { CommandFailure } from '../exit.js'
+import type { BadRecord, InputRecord } from './records.js'
+
+/** Faults of one record, not of the stream: the next record may be good. */
+const RECORD_FAULTS: ReadonlySet<ErrorCode> = new Set(['ERR_MILLRACE_INVALID_KEY', 'ERR_MILLRACE_RECORD_TOO_LARGE'])
+
+/** How input is appended. */
+export interface FeederOptions {
+  /** Records between two flushes. */
+  readonly batch: number
+  /** Whether bad records are counted instead of ending the input. */
+  readonly skipBad: boolean
+}
+
+/** Feeds one stream. */
+export class Feeder {
+  readonly #stream: Stream
+  readonly #options: FeederOptions
+  #staged = 0
+  #stagedBytes = 0
+  #flushing: Promise<void> = Promise.resolve()
+  /** Records that the log has acknowledged. */
+  acknowledged = 0
+  /** Bytes of data in them. */
+  acknowledgedBytes = 0
+  /** Bad records left out. */
+  skipped = 0
+  /** What was wrong with the first of them. */
+  firstProblem: string | undefined
+
+  constructor(stream: Stream, options: FeederOptions) {
+    this.#stream = stream
+    this.#options = options
+  }
+
+  /** Appends a group; resolves when the next may come. Stops early when `signal` aborts. */
+  async feed(group: readonly (InputRecord | BadRecord)[], signal: AbortSignal): Promise<void> {
+    for (const record of group) {
+      if ('problem' in record) {
+        this.#bad(`line ${record.line}: ${record.problem}`)
+        continue
+      }
+      await this.#append(record)
+      if (this.#staged < this.#options.batch) continue
+      await this.#flushBehind()
+      if (signal.aborted) return
+    }
+  }
+
+  /** Resolves when all that was fed is acknowledged. */
+  async finish(): Promise<void> {
+    await this.#flushBehind()
+    await this.#flushing
+  }
+
+  async #append(record: InputRecord): Promise<void> {
+    try {
+      this.#tryAppend(record)
+    } catch (error) {
+      if (!MillraceError.is(error)) throw atLine(error, record)
+      if (error.code === 'ERR_MILLRACE_BACKPRESSURE') {
+        await this.#stream.drain()
+        this.#tryAppend(record)
+      } else if (RECORD_FAULTS.has(error.code)) {
+        this.#bad(`line ${record.line}: ${error.message}`, error.code)
+      } else {
+        throw error
+      }
+    }
+  }
+
+  #tryAppend(record: InputRecord): void {
+    this.#stream.append({ partitionKey: record.key, data: record.data })
+    this.#staged += 1
+    this.#stagedBytes += record.data.length
+  }
+
+  /** Starts a flush of what is staged, after the one before has ended: at most two groups are under way. */
+  async #flushBehind(): Promise<void> {
+    await this.#flushing
+    const records = this.#staged
+    const bytes = this.#stagedBytes
+    this.#staged = 0
+    this.#stagedBytes = 0
+    this.#flushing = this.#stream.flush().then(() => {
+      this.acknowledged += records
+      this.acknowledgedBytes += bytes
+    })
+    // The next call reports a failure; until then it must not count as unhandled.
+    this.#flushing.catch(() => {})
+  }
+
+  #bad(problem: string, code = 'ERR_BAD_RECORD'): void {
+    if (!this.#options.skipBad) throw new CommandFailure(code, problem)
+    this.skipped += 1
+    this.firstProblem ??= problem
+  }
+}
+
+/** A codec's complaint, told with the line that it is about. */
+function atLine(error: unknown, record: InputRecord): unknown {
+  if (!(error instanceof CommandFailure)) return error
+  return new CommandFailure(error.code, `line ${record.line}: ${error.message}`, { cause: error })
+}

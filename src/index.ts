@@ -1,0 +1,27 @@
+/**
+ * Millrace: a durable, sharded, replayable stream inside a Node.js process.
+ *
+ * @packageDocumentation
+ */
+export { Millrace } from './millrace.js'
+export { Stream } from './stream.js'
+export type { PutResult } from './put.js'
+export { Reader } from './reader.js'
+export { Batch, StreamRecord } from './batch.js'
+export { json, lz4, raw, type Codec } from './codec.js'
+export { ERROR_CODES, MillraceError, type ErrorCode } from './errors.js'
+export type {
+  AppendLimits,
+  CreateStreamOptions,
+  Durability,
+  OpenOptions,
+  PutRecord,
+  ReadOptions,
+  Retention,
+  ShardDescription,
+  StartAt,
+  StreamDescription,
+  StreamOptions,
+  StreamSummary,
+} from './options.js'
+export type { Damage, VerifyOptions, VerifyReport } from './verify.js'

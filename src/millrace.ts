@@ -1,0 +1,219 @@
+/**
+ * A store: one data directory, its streams, and their life.
+ *
+ * Handles are per environment; worker threads that open the same directory share one engine in the native module.
+ */
+import { NativeEngine, externalBuffersAllowed, verifyStore } from './binding.js'
+import { checkName, checkWhole } from './checks.js'
+import { checkCodec, raw, type Codec } from './codec.js'
+import { describeSummary, nativeDurability } from './describe.js'
+import { retentionHours } from './duration.js'
+import { MillraceError, aborted, closed, fromNative, mapped, mappedAsync } from './errors.js'
+import { listen, notifier, unlisten } from './events.js'
+import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary } from './options.js'
+import { Appender } from './put.js'
+import { Stream } from './stream.js'
+import type { VerifyOptions, VerifyReport } from './verify.js'
+
+const RECORD_BYTES_DEFAULT = 1024 * 1024
+const U32_MAX = 0xffff_ffff
+const COPY_WARNING =
+  'this runtime forbids external buffers: records are handed over as copies, which reads more slowly'
+
+/**
+ * An open store.
+ *
+ * @example
+ * await using millrace = await Millrace.open('./data')
+ * const clicks = await millrace.createStream('clicks', { shards: 4, retention: '7d' })
+ */
+export class Millrace implements AsyncDisposable {
+  readonly #native: NativeEngine
+  readonly #streams = new Map<string, Promise<Stream<unknown>>>()
+  readonly #copyOnly: boolean
+  #closing: Promise<void> | undefined
+
+  private constructor(native: NativeEngine) {
+    this.#native = native
+    this.#copyOnly = !externalBuffersAllowed()
+  }
+
+  /**
+   * Opens the store in `directory`, and creates it when that is empty or absent. What was acknowledged before a
+   * crash is there again; `warnings` tells what had to be repaired.
+   *
+   * Rejects with `ERR_MILLRACE_LOCKED` (another process has it), `ERR_MILLRACE_NOT_A_STORE`,
+   * `ERR_MILLRACE_FORMAT_NEWER`, `ERR_MILLRACE_READ_ONLY`, `ERR_MILLRACE_CORRUPT`, `ERR_MILLRACE_IO`,
+   * `ERR_MILLRACE_UNSUPPORTED` or `ERR_MILLRACE_ABORTED`.
+   */
+  static async open(directory: string, options: OpenOptions = {}): Promise<Millrace> {
+    checkName('directory', directory)
+    const { signal } = options
+    if (signal?.aborted) throw aborted(signal)
+    const native = await mappedAsync(() => NativeEngine.open(directory, options.create ?? true))
+    if (signal?.aborted) {
+      await mappedAsync(() => native.close())
+      throw aborted(signal)
+    }
+    return new Millrace(native)
+  }
+
+  /**
+   * Opens the store in `directory` as {@link Millrace.open} does, reads every frame of every stream, reports all
+   * damage, and closes the store. What is damaged stays as it is.
+   *
+   * Rejects as `open` does with `create: false`.
+   *
+   * @example
+   * const { damages } = await Millrace.verify('./data')
+   */
+  static async verify(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+    checkName('directory', directory)
+    const { onProgress } = options
+    return await mappedAsync(() => verifyStore(directory, (done, total) => onProgress?.(done, total)))
+  }
+
+  /** What was noticed and repaired, or works in a slower mode: sentences for a log. */
+  get warnings(): readonly string[] {
+    this.#checkOpen()
+    const warnings = mapped(() => this.#native.warnings())
+    return this.#copyOnly ? [...warnings, COPY_WARNING] : warnings
+  }
+
+  /**
+   * Creates a stream. It is durable when the promise resolves.
+   *
+   * Rejects with `ERR_MILLRACE_STREAM_EXISTS` (unless `ifNotExists`), `ERR_MILLRACE_INVALID_ARGUMENT`,
+   * `ERR_MILLRACE_DISK_FULL` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const clicks = await millrace.createStream('clicks', { shards: 4, codec: json<Click>() })
+   */
+  async createStream<T = Uint8Array>(name: string, options: CreateStreamOptions<T> = {}): Promise<Stream<T>> {
+    this.#checkOpen()
+    checkName('name', name)
+    const codec = codecOf(options)
+    const config = {
+      shards: checkWhole('shards', options.shards ?? 1, 0, U32_MAX),
+      retentionHours: retentionHours(options.retention ?? '24h'),
+      ...nativeDurability(options.durability ?? 'synced'),
+      maxRecordBytes: checkWhole('maxRecordBytes', options.maxRecordBytes ?? RECORD_BYTES_DEFAULT, 0, U32_MAX),
+      preallocateBytes: checkWhole('preallocate', options.preallocate ?? 0, 0, Number.MAX_SAFE_INTEGER),
+      codec: codec.name,
+    }
+    try {
+      await this.#native.createStream(name, config)
+    } catch (thrown) {
+      const error = fromNative(thrown)
+      if (error.code !== 'ERR_MILLRACE_STREAM_EXISTS' || options.ifNotExists !== true) throw error
+    }
+    return await this.stream<T>(name, options)
+  }
+
+  /**
+   * Opens a stream that exists. A stream is opened once a store; a second call with the same codec returns the same
+   * handle.
+   *
+   * Rejects with `ERR_MILLRACE_STREAM_NOT_FOUND`, `ERR_MILLRACE_STREAM_DELETING`, `ERR_MILLRACE_INVALID_ARGUMENT`
+   * (another codec), `ERR_MILLRACE_CORRUPT` or `ERR_MILLRACE_CLOSED`.
+   */
+  async stream<T = Uint8Array>(name: string, options: StreamOptions<T> = {}): Promise<Stream<T>> {
+    this.#checkOpen()
+    checkName('name', name)
+    const codec = codecOf(options)
+    let opening = this.#streams.get(name)
+    if (opening === undefined) {
+      opening = this.#openStream(name, codec, options) as Promise<Stream<unknown>>
+      this.#streams.set(name, opening)
+      opening.catch(() => this.#streams.delete(name))
+    }
+    const stream = await opening
+    checkCodec(name, stream.codecName, codec)
+    // Two codecs of one name are taken for the same: the name is all that is stored of a codec.
+    return stream as Stream<T>
+  }
+
+  /** All streams of the store, in the order of their creation. */
+  listStreams(): StreamSummary[] {
+    this.#checkOpen()
+    return mapped(() => this.#native.listStreams()).map(describeSummary)
+  }
+
+  /**
+   * Deletes a stream and its records. Readers and puts that are under way fail with `ERR_MILLRACE_STREAM_DELETING`
+   * or `ERR_MILLRACE_CLOSED`; batches that were handed over stay readable.
+   *
+   * Rejects with `ERR_MILLRACE_STREAM_NOT_FOUND` or `ERR_MILLRACE_CLOSED`.
+   */
+  async deleteStream(name: string): Promise<void> {
+    this.#checkOpen()
+    checkName('name', name)
+    await mappedAsync(() => this.#native.deleteStream(name))
+    const opening = this.#streams.get(name)
+    this.#streams.delete(name)
+    const error = new MillraceError('ERR_MILLRACE_STREAM_DELETING', `stream '${name}' was deleted`)
+    await opening?.then((stream) => stream.closeWith(error)).catch(() => {})
+  }
+
+  /**
+   * Acknowledges what is in flight, ends readers, and closes the store. Closing again waits for the same; any other
+   * call afterwards fails with `ERR_MILLRACE_CLOSED`. Rejects when records in flight could not be acknowledged; the
+   * store is closed even so.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const streams = await Promise.allSettled(this.#streams.values())
+    const closings = streams.map((opened) =>
+      opened.status === 'fulfilled' ? opened.value.closeWith(closed('store')) : Promise.resolve(),
+    )
+    const results = await Promise.allSettled(closings)
+    await mappedAsync(() => this.#native.close())
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+  }
+
+  async #openStream<T>(name: string, codec: Codec<T>, options: StreamOptions<T>): Promise<Stream<T>> {
+    const wakeId = listen(() => appender.onAcknowledged())
+    const native = await mappedAsync(() => this.#native.openStream(name, notifier(), wakeId)).catch((error) => {
+      unlisten(wakeId)
+      throw error
+    })
+    const description = mapped(() => native.describe())
+    try {
+      checkCodec(name, description.summary.codec ?? raw.name, codec)
+    } catch (error) {
+      unlisten(wakeId)
+      throw error
+    }
+    const appender = new Appender(native, wakeId, {
+      name,
+      maxRecordBytes: description.maxRecordBytes,
+      acknowledgedWhenDurable: description.summary.durability === 'synced',
+      limits: options,
+    })
+    return new Stream<T>({
+      name,
+      native,
+      codec,
+      appender,
+      copyOnly: this.#copyOnly,
+      setRetention: (hours) => mappedAsync(() => this.#native.setRetention(name, hours)),
+    })
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw closed('store')
+  }
+}
+
+function codecOf<T>(options: StreamOptions<T>): Codec<T> {
+  // Without the option `T` is its default, `Uint8Array`, which is what `raw` takes.
+  return options.codec ?? (raw as Codec<unknown> as Codec<T>)
+}

@@ -1,0 +1,203 @@
+/**
+ * What callers pass in and what descriptions come out: readonly objects only, no behaviour.
+ *
+ * Each option tells its unit and its default. Nothing here knows of the native module.
+ */
+import type { Codec } from './codec.js'
+
+/** Options of {@link Millrace.open}. */
+export interface OpenOptions {
+  /**
+   * Whether an empty or absent directory becomes a new store.
+   * @default true
+   */
+  readonly create?: boolean
+  /** Gives up waiting for the open; what was opened meanwhile is closed again. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * How long records stay: `'24h'`, `'7d'`, a number of hours, or `'unbounded'`. From 24 h to 8,760 h (365 days).
+ *
+ * @example
+ * const retention: Retention = '7d'
+ */
+export type Retention = `${number}h` | `${number}d` | number | 'unbounded'
+
+/**
+ * What an acknowledgement promises.
+ *
+ * | policy | acknowledged | visible to readers |
+ * |---|---|---|
+ * | `'synced'` | after the group's fdatasync | after it |
+ * | `{ interval: ms }` | when published | after the sync, at most `ms` milliseconds later |
+ * | `'os'` | when published: survives a crash of the process, not of the machine | when published |
+ */
+export type Durability = 'synced' | 'os' | { readonly interval: number }
+
+/** How much one handle of a stream may hold before the log has taken it. */
+export interface AppendLimits {
+  /**
+   * Bytes staged or not yet acknowledged, beyond which `put` rejects and `append` throws
+   * `ERR_MILLRACE_BACKPRESSURE`.
+   * @default 67_108_864 (64 MiB)
+   */
+  readonly maxInFlightBytes?: number
+  /**
+   * Records staged or not yet acknowledged, beyond which `put` rejects and `append` throws
+   * `ERR_MILLRACE_BACKPRESSURE`.
+   * @default 1_048_576
+   */
+  readonly maxInFlightRecords?: number
+}
+
+/** Options of {@link Millrace.stream}. */
+export interface StreamOptions<T> extends AppendLimits {
+  /**
+   * How values become bytes. It must have the name that the stream was created with.
+   * @default raw
+   */
+  readonly codec?: Codec<T>
+}
+
+/** Options of {@link Millrace.createStream}. */
+export interface CreateStreamOptions<T> extends StreamOptions<T> {
+  /**
+   * Shards, over which the hash key range is divided evenly.
+   * @default 1
+   */
+  readonly shards?: number
+  /**
+   * How long records stay.
+   * @default '24h'
+   */
+  readonly retention?: Retention
+  /**
+   * What an acknowledgement promises.
+   * @default 'synced'
+   */
+  readonly durability?: Durability
+  /**
+   * Largest key and data of one record together, in bytes; at most 10 MiB.
+   * @default 1_048_576 (1 MiB)
+   */
+  readonly maxRecordBytes?: number
+  /**
+   * Disk space prepared ahead of the first append, in bytes.
+   * @default 0
+   */
+  readonly preallocate?: number
+  /**
+   * Opens the stream instead of failing when it exists. Its stored settings stay as they are.
+   * @default false
+   */
+  readonly ifNotExists?: boolean
+}
+
+/** One record to be written. */
+export interface PutRecord<T> {
+  /** 1 to 256 characters; its MD5 chooses the shard. */
+  readonly partitionKey: string
+  /** The value, as the stream's codec takes it. */
+  readonly data: T
+  /** Chooses the shard instead of the key's MD5: 0 to 2^128 - 1, as a bigint or a decimal string. */
+  readonly explicitHashKey?: bigint | string
+}
+
+/** Where a reader starts. */
+export type StartAt =
+  | 'TRIM_HORIZON'
+  | 'LATEST'
+  | { readonly at: string }
+  | { readonly after: string }
+  | { readonly timestamp: Date | number }
+
+/** Options of {@link Stream.read}. */
+export interface ReadOptions {
+  /**
+   * `'TRIM_HORIZON'`: the oldest record; `'LATEST'`: what is appended from now on; at or after a sequence number;
+   * or the first record that arrived at or after a time (a `Date`, or milliseconds since the epoch).
+   * @default 'LATEST'
+   */
+  readonly from?: StartAt
+  /**
+   * Only this shard, such as `'shardId-000000000002'`.
+   * @default all shards
+   */
+  readonly shard?: string
+  /**
+   * Whether the reader waits at the tail for more. With `false` it ends there.
+   * @default true
+   */
+  readonly follow?: boolean
+  /**
+   * `'published'` hands over records before their sync: sooner, and what it sees may vanish in a crash.
+   * @default 'durable' (what the stream's policy makes visible)
+   */
+  readonly visibility?: 'durable' | 'published'
+  /**
+   * `'pushed'` sleeps until the log wakes it. `'polled'` never sleeps: it looks at a mapped word in each turn of the
+   * event loop, which costs a core and answers in about a microsecond.
+   * @default 'pushed'
+   */
+  readonly mode?: 'pushed' | 'polled'
+  /**
+   * Hands over owned copies instead of views of the mapped log.
+   * @default false
+   */
+  readonly copy?: boolean
+  /**
+   * Most records in one batch, 1 to 65,536.
+   * @default 4096
+   */
+  readonly maxRecords?: number
+  /**
+   * Bytes after which a batch ends; one record is always handed over, however large it is.
+   * @default 4_194_304 (4 MiB)
+   */
+  readonly maxBytes?: number
+  /** Ends the read: a waiting or later `next()` rejects with `ERR_MILLRACE_ABORTED`. */
+  readonly signal?: AbortSignal
+}
+
+/** One line of {@link Millrace.listStreams}. */
+export interface StreamSummary {
+  /** The stream's name. */
+  readonly name: string
+  /** `'deleting'` until the files of a deleted stream are gone. */
+  readonly status: 'active' | 'deleting'
+  /** Number of open shards. */
+  readonly shards: number
+  /** Hours that records stay, or `'unbounded'`. */
+  readonly retentionHours: number | 'unbounded'
+  /** What an acknowledgement promises. */
+  readonly durability: Durability
+  /** Name of the codec that the stream was created with. */
+  readonly codec: string
+  /** When the stream was created. */
+  readonly createdAt: Date
+}
+
+/** One shard in a {@link StreamDescription}. */
+export interface ShardDescription {
+  /** Such as `'shardId-000000000000'`. */
+  readonly shardId: string
+  /** The part of the hash key space that the shard takes; both ends belong to it, as decimal strings. */
+  readonly hashKeyRange: { readonly startingHashKey: string; readonly endingHashKey: string }
+}
+
+/** What {@link Stream.describe} returns. */
+export interface StreamDescription extends StreamSummary {
+  /** The stream's shards, in the order of their hash keys. */
+  readonly shardList: readonly ShardDescription[]
+  /** Largest record in bytes. */
+  readonly maxRecordBytes: number
+  /** Bytes of all segment files, unused ends included. */
+  readonly bytes: number
+  /** Number of segment files. */
+  readonly segments: number
+  /** Records in sealed segments. Those in the segment that is being written are not counted yet. */
+  readonly sealedRecords: number
+  /** No record that can be read is older; the stream's creation while it is empty. */
+  readonly oldestArrival: Date
+}

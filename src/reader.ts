@@ -1,0 +1,307 @@
+/**
+ * The read side: one position in a stream that moves forward, as an async iterable, step by step, or polled.
+ *
+ * A reader asks the native module for descriptors only; bytes are views of a mapped segment, or of a slab when the
+ * native side had to copy (records near the published tail, `copy: true`, or a runtime without external buffers).
+ * Waiting is armed first and looked at second, so that no wake-up is lost.
+ */
+import type { NativeReader } from './binding.js'
+import { Batch, Window, type RecordSource } from './batch.js'
+import { MillraceError, aborted, closed, invalidArgument, mapped } from './errors.js'
+import { keepAlive, listen, unlisten } from './events.js'
+import { SegmentViews } from './segments.js'
+
+const SLAB_BYTES = 1024 * 1024
+/** What `next` of the native reader returns instead of a count of records. */
+const AT_TAIL = -1
+const SLAB_TOO_SMALL = -2
+/** Slots of the window's header. */
+const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4 } as const
+const IN_SLAB = 0xffff_ffff
+const EMPTY = Buffer.alloc(0)
+/** A loop over batches that are all there already still gives the event loop a turn this often, in milliseconds. */
+const TURN_MS_MAX = 10
+/** Looks at the mapped word between two looks at the clock. */
+const SPINS_PER_CLOCK = 256
+
+/** What a reader must know; made by {@link Stream.read}. @internal */
+export interface ReaderSetup<T> {
+  readonly open: (wakeId: number) => NativeReader
+  readonly source: RecordSource<T>
+  readonly segments: SegmentViews
+  readonly follow: boolean
+  readonly polled: boolean
+  readonly maxRecords: number
+  readonly signal: AbortSignal | undefined
+  readonly onClose: (reader: Reader<T>) => void
+}
+
+interface Waiter<T> {
+  readonly resolve: (result: IteratorResult<Batch<T>>) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Reads a stream or one shard of it. Made by {@link Stream.read}.
+ *
+ * @example
+ * await using reader = clicks.read({ from: 'TRIM_HORIZON' })
+ * for await (const batch of reader) for (const record of batch) handle(record)
+ */
+export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, AsyncDisposable, Disposable {
+  readonly #setup: ReaderSetup<T>
+  readonly #native: NativeReader
+  readonly #wakeId: number
+  readonly #waiting: Waiter<T>[] = []
+  #window: Window
+  #slab: Buffer = EMPTY
+  #slabUsed = 0
+  /** The current segment's bytes; the reader keeps them so that a walk through a segment maps it once. */
+  #segment: Buffer = EMPTY
+  #segmentId = IN_SLAB
+  /** The mapped word that says how much is published; never leaves this object. */
+  #tail: Int32Array | undefined
+  #tailSeen: number | undefined
+  #state: 'open' | 'ended' | 'closed' = 'open'
+  /** Why the reader was closed, when its owner did not do it. */
+  #closedBy: MillraceError | undefined
+  #lastTurn = performance.now()
+
+  /** @internal */
+  constructor(setup: ReaderSetup<T>) {
+    if (setup.signal?.aborted) throw aborted(setup.signal)
+    this.#setup = setup
+    this.#window = new Window(setup.maxRecords * 2)
+    this.#wakeId = listen(this.#wake)
+    try {
+      this.#native = mapped(() => setup.open(this.#wakeId))
+    } catch (error) {
+      unlisten(this.#wakeId)
+      throw error
+    }
+    setup.signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  /** Whether the end was reached: the tail, with `follow: false`. */
+  get ended(): boolean {
+    return this.#state === 'ended'
+  }
+
+  /** The next batch. Waits at the tail when the reader follows; several calls may wait at once. */
+  next(): Promise<IteratorResult<Batch<T>>> {
+    try {
+      const result = this.#waiting.length === 0 ? this.#attempt() : undefined
+      if (result !== undefined) return this.#afterTurn(result)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      if (this.#waiting.length > 1) return
+      keepAlive.hold()
+      if (this.#setup.polled) setImmediate(this.#wake)
+    })
+  }
+
+  /** The next batch if there is one now; `undefined` at the tail and at the end. */
+  nextSync(): Batch<T> | undefined {
+    this.#checkNobodyWaits()
+    return this.#step(false)
+  }
+
+  /**
+   * Like {@link nextSync}, but looks at a mapped word first and crosses into native code only when it has moved:
+   * made to be called in a loop.
+   */
+  poll(): Batch<T> | undefined {
+    this.#checkNobodyWaits()
+    return this.#look()
+  }
+
+  /** Spins for at most `ms` milliseconds until there is a batch. It blocks the event loop meanwhile. */
+  pollFor(ms: number): Batch<T> | undefined {
+    const until = performance.now() + ms
+    do {
+      for (let spin = 0; spin < SPINS_PER_CLOCK; spin += 1) {
+        const batch = this.poll()
+        if (batch !== undefined || this.#state === 'ended') return batch
+      }
+    } while (performance.now() < until)
+    return undefined
+  }
+
+  /**
+   * Goes on behind the damage at which a step failed with `ERR_MILLRACE_CORRUPT`: at the next records that are intact.
+   * What is in between is lost.
+   */
+  skipDamage(): void {
+    this.#checkOpen()
+    mapped(() => this.#native.skipDamage())
+  }
+
+  /** Ends the read. Calls that wait end with `done`. Batches that were handed over stay readable. */
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#finish('closed')
+    for (const waiter of this.#stopWaiting()) waiter.resolve({ done: true, value: undefined })
+  }
+
+  /** Ends the read when a `for await` loop is left. */
+  async return(): Promise<IteratorResult<Batch<T>>> {
+    this.close()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+  }
+
+  /** Ends the read because the engine closes: calls that wait reject. @internal */
+  closeWith(error: MillraceError): void {
+    if (this.#state === 'closed') return
+    this.#closedBy = error
+    this.#finish('closed')
+    for (const waiter of this.#stopWaiting()) waiter.reject(error)
+  }
+
+  /** A result now, or `undefined` when the reader must wait; what wakes it is armed then. */
+  #attempt(): IteratorResult<Batch<T>> | undefined {
+    if (this.#state === 'closed' && this.#closedBy === undefined) return { done: true, value: undefined }
+    const value = this.#setup.polled && this.#setup.follow ? this.#look() : this.#step(this.#setup.follow)
+    if (value !== undefined) return { done: false, value }
+    return this.#state === 'ended' ? { done: true, value: undefined } : undefined
+  }
+
+  #look(): Batch<T> | undefined {
+    if (this.#state === 'ended') return undefined
+    const tail = this.#tail ?? this.#mapTail()
+    const seen = Atomics.load(tail, 0)
+    if (seen === this.#tailSeen) return undefined
+    const batch = this.#step(false)
+    // The word was read before the step, so that what was published meanwhile is seen at the next call.
+    if (batch === undefined) this.#tailSeen = seen
+    return batch
+  }
+
+  #step(arm: boolean): Batch<T> | undefined {
+    if (this.#state === 'ended') return undefined
+    this.#checkOpen()
+    const window = this.#roomyWindow()
+    window.header[HEADER.first] = window.used
+    window.header[HEADER.slabUsed] = this.#slabUsed
+    const count = mapped(() => this.#native.next(window.bytes, this.#slab, arm))
+    if (count > 0) return this.#batch(window, count)
+    if (count === SLAB_TOO_SMALL) {
+      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, window.header[HEADER.slabWanted] as number))
+      this.#slabUsed = 0
+      return this.#step(arm)
+    }
+    if (count === 0) return this.#step(arm)
+    if (count === AT_TAIL && !this.#setup.follow) this.#finish('ended')
+    return undefined
+  }
+
+  #batch(window: Window, count: number): Batch<T> {
+    const segment = window.header[HEADER.segment] as number
+    const bytes = segment === IN_SLAB ? this.#slab : this.#segmentView(segment)
+    this.#slabUsed = window.header[HEADER.slabUsed] as number
+    const batch = new Batch(window, count, bytes, window.header[HEADER.millisBehind] as number, this.#setup.source)
+    window.used += count
+    return batch
+  }
+
+  #roomyWindow(): Window {
+    if (this.#window.used + this.#setup.maxRecords > this.#window.capacity) {
+      this.#window = new Window(this.#window.capacity)
+    }
+    return this.#window
+  }
+
+  #segmentView(id: number): Buffer {
+    if (id !== this.#segmentId) {
+      this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.mapSegment()))
+      this.#segmentId = id
+    }
+    return this.#segment
+  }
+
+  #mapTail(): Int32Array {
+    this.#checkOpen()
+    const word = mapped(() => this.#native.tailWord())
+    this.#tail = new Int32Array(
+      mapped(() => this.#native.mapTail()),
+      word * Int32Array.BYTES_PER_ELEMENT,
+      1,
+    )
+    return this.#tail
+  }
+
+  /** Called by the native channel, and in each turn of the event loop by a polled reader. */
+  readonly #wake = (): void => {
+    while (this.#waiting.length > 0) {
+      let result: IteratorResult<Batch<T>> | undefined
+      try {
+        result = this.#attempt()
+      } catch (error) {
+        for (const waiter of this.#stopWaiting()) waiter.reject(error)
+        return
+      }
+      if (result === undefined) {
+        if (this.#setup.polled) setImmediate(this.#wake)
+        return
+      }
+      const waiter = this.#waiting.shift() as Waiter<T>
+      if (this.#waiting.length === 0) keepAlive.release()
+      waiter.resolve(result)
+    }
+  }
+
+  readonly #onAbort = (): void => {
+    if (this.#state === 'open') this.closeWith(aborted(this.#setup.signal as AbortSignal))
+  }
+
+  #stopWaiting(): Waiter<T>[] {
+    if (this.#waiting.length > 0) keepAlive.release()
+    return this.#waiting.splice(0)
+  }
+
+  /** Lets go of what the reader holds in native code; views of it live on by themselves. */
+  #finish(state: 'ended' | 'closed'): void {
+    const first = this.#state === 'open'
+    this.#state = state
+    if (!first) return
+    unlisten(this.#wakeId)
+    this.#setup.signal?.removeEventListener('abort', this.#onAbort)
+    this.#native.close()
+    this.#segment = EMPTY
+    this.#segmentId = IN_SLAB
+    this.#tail = undefined
+    this.#setup.onClose(this)
+  }
+
+  #checkNobodyWaits(): void {
+    if (this.#waiting.length > 0) throw invalidArgument('expected no call of next() to be waiting on this reader')
+  }
+
+  #checkOpen(): void {
+    if (this.#state === 'closed') throw this.#closedBy ?? closed('reader')
+  }
+
+  /** Gives the event loop a turn now and then, so that a long replay does not starve timers and acknowledgements. */
+  #afterTurn(result: IteratorResult<Batch<T>>): Promise<IteratorResult<Batch<T>>> {
+    const now = performance.now()
+    if (now - this.#lastTurn < TURN_MS_MAX) return Promise.resolve(result)
+    this.#lastTurn = now
+    return new Promise((resolve) => {
+      setImmediate(() => resolve(result))
+    })
+  }
+}

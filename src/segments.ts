@@ -1,0 +1,25 @@
+/**
+ * The mapped segments of one stream as JavaScript sees them: each once, for as long as anything looks at it.
+ *
+ * A segment that two readers walk is mapped once. Only weak references are kept here: holding the views themselves
+ * would hold the disk space of segments that retention has already removed.
+ */
+
+/** The views of one stream's segments in this environment. */
+export class SegmentViews {
+  readonly #views = new Map<number, WeakRef<Buffer>>()
+
+  /** The bytes of the segment with this id; `map` makes them when nobody holds them. */
+  get(id: number, map: () => ArrayBuffer): Buffer {
+    const known = this.#views.get(id)?.deref()
+    if (known !== undefined) return known
+    this.#forgetCollected()
+    const view = Buffer.from(map())
+    this.#views.set(id, new WeakRef(view))
+    return view
+  }
+
+  #forgetCollected(): void {
+    for (const [id, view] of this.#views) if (view.deref() === undefined) this.#views.delete(id)
+  }
+}

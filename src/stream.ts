@@ -1,0 +1,207 @@
+/**
+ * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
+ */
+import type { NativeStream } from './binding.js'
+import type { RecordSource } from './batch.js'
+import { checkWhole } from './checks.js'
+import type { Codec } from './codec.js'
+import { aborted, closed, mapped, mappedAsync, type MillraceError } from './errors.js'
+import { describeStream, nativeStart, shardNumber } from './describe.js'
+import { retentionHours } from './duration.js'
+import { notifier } from './events.js'
+import type { PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
+import { Appender, PutGroup, type PutResult } from './put.js'
+import { Reader } from './reader.js'
+import { SegmentViews } from './segments.js'
+import { parseHashKey } from './staging.js'
+
+const RECORDS_DEFAULT = 4096
+const RECORDS_MAX = 65_536
+const BYTES_DEFAULT = 4 * 1024 * 1024
+
+/** What a stream must know; made by `Millrace`. @internal */
+export interface StreamSetup<T> {
+  readonly name: string
+  readonly native: NativeStream
+  readonly codec: Codec<T>
+  readonly appender: Appender
+  readonly copyOnly: boolean
+  readonly setRetention: (hours: number) => Promise<void>
+}
+
+/**
+ * A durable, ordered, replayable stream of records. Made by {@link Millrace.createStream} and
+ * {@link Millrace.stream}.
+ *
+ * @example
+ * const { shardId, sequenceNumber } = await clicks.put({ partitionKey: 'user-42', data })
+ */
+export class Stream<T = Uint8Array> {
+  readonly #setup: StreamSetup<T>
+  readonly #appender: Appender
+  readonly #encode: (value: T) => Uint8Array
+  readonly #source: RecordSource<T>
+  readonly #segments = new SegmentViews()
+  readonly #readers = new Set<Reader<T>>()
+  #closed = false
+
+  /** @internal */
+  constructor(setup: StreamSetup<T>) {
+    this.#setup = setup
+    this.#appender = setup.appender
+    this.#encode = setup.codec.encode.bind(setup.codec)
+    this.#source = {
+      codec: setup.codec,
+      sequenceNumber: (shard, sequence) => mapped(() => setup.native.sequenceNumber(shard, sequence)),
+    }
+  }
+
+  /** The stream's name. */
+  get name(): string {
+    return this.#setup.name
+  }
+
+  /** The name of the codec that the stream was created with. */
+  get codecName(): string {
+    return this.#setup.codec.name
+  }
+
+  /**
+   * Writes one record. Resolves when it is acknowledged as the stream's durability promises; puts of one turn
+   * travel together and resolve in order.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_KEY`, `ERR_MILLRACE_RECORD_TOO_LARGE`, `ERR_MILLRACE_INVALID_ARGUMENT`,
+   * `ERR_MILLRACE_BACKPRESSURE`, `ERR_MILLRACE_DISK_FULL`, `ERR_MILLRACE_POISONED`, `ERR_MILLRACE_OUTCOME_UNKNOWN`,
+   * `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   */
+  put(record: PutRecord<T>): Promise<PutResult> {
+    try {
+      const hashKey = parseHashKey(record.explicitHashKey)
+      return this.#appender.put(record.partitionKey, this.#encode(record.data), hashKey)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * Writes many records and resolves with their results in the same order. It waits for room by itself, so the
+   * iterable may be long; it is no transaction: when it rejects, records before the failing one may be written.
+   *
+   * @example
+   * const results = await clicks.putMany(rows.map((row) => ({ partitionKey: row.user, data: row.bytes })))
+   */
+  async putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]> {
+    const group = new PutGroup()
+    for (const record of records) {
+      const hashKey = parseHashKey(record.explicitHashKey)
+      const data = this.#encode(record.data)
+      if (!this.#appender.accepts(record.partitionKey, data)) await this.#appender.drain(undefined, aborted)
+      this.#appender.putInto(group, record.partitionKey, data, hashKey)
+    }
+    return await group.results()
+  }
+
+  /**
+   * Stages one record and returns: for hot paths. It leaves at the end of the event loop's turn, when the buffer is
+   * full, or at a flush. `flush` tells when it is acknowledged.
+   *
+   * Throws as `put` rejects. When earlier appended records were refused by the log, the next `append`, `flush` or
+   * `flushSync` throws that error once and names how many they were.
+   *
+   * @example
+   * for (const row of rows) clicks.append({ partitionKey: row.user, data: row.bytes })
+   * await clicks.flush()
+   */
+  append(record: PutRecord<T>): void {
+    const hashKey = record.explicitHashKey
+    const data = this.#encode(record.data)
+    this.#appender.append(record.partitionKey, data, hashKey === undefined ? undefined : parseHashKey(hashKey))
+  }
+
+  /** Resolves when all that was put or appended before is acknowledged as the stream's durability promises. */
+  flush(): Promise<void> {
+    return this.#appender.flush()
+  }
+
+  /** Like {@link flush}, but blocks the event loop until it is so. */
+  flushSync(): void {
+    this.#appender.flushSync()
+  }
+
+  /** Resolves when all that was put or appended before is on disk, whatever the stream's durability is. */
+  async sync(): Promise<void> {
+    await this.#appender.flush()
+    await mappedAsync(() => this.#setup.native.sync())
+  }
+
+  /** Resolves when there is room again after `ERR_MILLRACE_BACKPRESSURE`: half of the limits are free. */
+  drain(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#appender.drain(options.signal, aborted)
+  }
+
+  /**
+   * Reads from a position on. The position is fixed at this call, also for `'LATEST'`.
+   *
+   * Throws `ERR_MILLRACE_SHARD_NOT_FOUND`, `ERR_MILLRACE_SEQUENCE_INVALID`, `ERR_MILLRACE_INVALID_ARGUMENT`,
+   * `ERR_MILLRACE_ABORTED`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`; a step can also reject with
+   * `ERR_MILLRACE_CORRUPT`, which names what is lost.
+   *
+   * @example
+   * for await (const batch of clicks.read({ from: { timestamp: Date.now() - 60_000 }, signal })) {
+   *   for (const record of batch) console.log(record.partitionKey, record.data)
+   * }
+   */
+  read(options: ReadOptions = {}): Reader<T> {
+    this.#checkOpen()
+    const { native, copyOnly } = this.#setup
+    const maxRecords = checkWhole('maxRecords', options.maxRecords ?? RECORDS_DEFAULT, 1, RECORDS_MAX)
+    const maxBytes = checkWhole('maxBytes', options.maxBytes ?? BYTES_DEFAULT, 1, 0x7fff_ffff)
+    const request = {
+      ...nativeStart(options.from ?? 'LATEST'),
+      ...(options.shard === undefined ? {} : { shard: shardNumber(options.shard) }),
+      published: options.visibility === 'published',
+      copy: copyOnly || options.copy === true,
+      maxRecords,
+      maxBytes,
+    }
+    const reader = new Reader<T>({
+      open: (wakeId) => native.openReader(request, notifier(), wakeId),
+      source: this.#source,
+      segments: this.#segments,
+      follow: options.follow ?? true,
+      polled: options.mode === 'polled',
+      maxRecords,
+      signal: options.signal,
+      onClose: (ended) => this.#readers.delete(ended),
+    })
+    this.#readers.add(reader)
+    return reader
+  }
+
+  /** The stream's settings, shards and sizes as they are now. */
+  describe(): StreamDescription {
+    this.#checkOpen()
+    return describeStream(mapped(() => this.#setup.native.describe()))
+  }
+
+  /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
+  async setRetention(retention: Retention): Promise<void> {
+    this.#checkOpen()
+    await this.#setup.setRetention(retentionHours(retention))
+  }
+
+  /** Ends readers with `error`, and acknowledges or fails what is in flight. @internal */
+  async closeWith(error: MillraceError): Promise<void> {
+    if (this.#closed) return
+    try {
+      await this.#appender.close()
+    } finally {
+      this.#closed = true
+      for (const reader of [...this.#readers]) reader.closeWith(error)
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw closed(`stream '${this.#setup.name}'`)
+  }
+}
