@@ -5,7 +5,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { checkCargo, ensureDependencies } from './setup.mjs'
+import { checkCargo, ensureDependencies } from './machine.mjs'
 import { asProgram, Refusal, root, run, secondsSince, tool, whenChanged } from './shared.mjs'
 
 /** The name of this machine in file and package names, as @napi-rs/cli spells it. */

@@ -1,19 +1,34 @@
 /**
- * `npm run pack`: builds, then lays out the main package and this platform's package under `packages/` (or the folder
- * that `--output` names) and packs both.
- * The published manifest differs from the checkout's: it names the platform packages as optional dependencies, which a
- * checkout must not ask a registry for, and carries no scripts. So `npm pack` in the root refuses.
+ * Packing. `npm run pack` lays out the main package and this platform's package under `packages/` (or the folder that
+ * `--output` names) and packs both. Plain `npm pack` gives the same two tarballs in the current folder: its `prepack`
+ * packs the platform's and puts the published manifest in place of the checkout's, its `postpack` puts that back.
+ *
+ * The two manifests differ: the published one names the platform packages as optional dependencies, which a checkout
+ * must not ask a registry for, and carries no scripts.
  */
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { build, platformName } from './build.mjs'
-import { checkCargo, ensureDependencies } from './setup.mjs'
+import { checkCargo, ensureDependencies } from './machine.mjs'
 import { asProgram, Refusal, root, run } from './shared.mjs'
 
 const output = process.argv.includes('--output')
   ? process.argv[process.argv.indexOf('--output') + 1]
   : join(root, 'packages')
 const platformFolder = 'native/node/npm'
+/** Where the checkout's manifest is while npm packs. */
+const setAside = join(root, 'package.json.checkout')
 
 function readManifest(path) {
   return JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8'))
@@ -36,7 +51,7 @@ function publishedManifest() {
 }
 
 /** Copies the files that a manifest names into a folder of their own and packs that folder. */
-async function packFolder(name, manifest, source) {
+async function packFolder(output, name, manifest, source) {
   const folder = join(output, name)
   for (const file of [...manifest.files, 'LICENSE', 'README.md']) {
     const from = file === 'LICENSE' || file === 'README.md' ? join(root, file) : join(source, file)
@@ -48,19 +63,45 @@ async function packFolder(name, manifest, source) {
   if (status !== 0) throw new Refusal(`pack: npm pack failed for ${manifest.name}; its output stands above.`)
 }
 
-async function pack() {
-  // npm runs "prepack" before both commands; only the plain one is refused.
-  if (process.argv.includes('--refuse')) {
-    if (process.env.npm_command !== 'pack') return
-    throw new Refusal('pack: use "npm run pack", which packs the main package and this platform\'s package together.')
-  }
+/** Builds what the tarballs hold. */
+async function prepare() {
   await checkCargo()
   await ensureDependencies()
   await build({ force: false })
-  rmSync(output, { recursive: true, force: true })
-  const binary = join(root, 'native/node')
-  await packFolder('millrace', publishedManifest(), root)
-  await packFolder(`millrace-${platformName}`, readManifest(`${platformFolder}/${platformName}`), binary)
 }
 
-await asProgram(pack)
+async function packPlatform(output) {
+  const manifest = readManifest(`${platformFolder}/${platformName}`)
+  await packFolder(output, `millrace-${platformName}`, manifest, join(root, 'native/node'))
+}
+
+/** `npm run pack` */
+async function packBoth() {
+  await prepare()
+  rmSync(output, { recursive: true, force: true })
+  await packFolder(output, 'millrace', publishedManifest(), root)
+  await packPlatform(output)
+}
+
+/** Before npm packs the checkout: the platform's tarball, and the published manifest. */
+async function prepack() {
+  await prepare()
+  const scratch = mkdtempSync(join(tmpdir(), 'millrace-pack-'))
+  await packPlatform(scratch)
+  const tarball = readdirSync(scratch).find((name) => name.endsWith('.tgz'))
+  cpSync(join(scratch, tarball), join(process.env.INIT_CWD ?? root, tarball))
+  rmSync(scratch, { recursive: true })
+  console.error(`pack: this platform's package is ${tarball}`)
+  const manifest = publishedManifest()
+  renameSync(join(root, 'package.json'), setAside)
+  writeFileSync(join(root, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+}
+
+/** After npm packed the checkout, or at the next try after it failed to. */
+function postpack() {
+  if (existsSync(setAside)) renameSync(setAside, join(root, 'package.json'))
+}
+
+const steps = { '--prepack': prepack, '--postpack': postpack }
+postpack()
+await asProgram(steps[process.argv[2]] ?? packBoth)

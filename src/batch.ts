@@ -6,6 +6,7 @@
  * kept as long as the program likes; a kept record keeps its window and source in memory.
  */
 import type { Codec } from './codec.js'
+import { asciiKey } from './keys.js'
 
 const HEADER_BYTES = 64
 const DESCRIPTOR_BYTES = 32
@@ -110,7 +111,7 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
     const meta = this.#window.meta
     const end = word32(meta, word)
     const length = word32(meta, word + 2)
-    if (length < WIDE_KEY) return this.#bytes.toString('latin1', end - length, end)
+    if (length < WIDE_KEY) return asciiKey(this.#bytes, end, length)
     return this.#bytes.toString('utf8', end - (length - WIDE_KEY), end)
   }
 

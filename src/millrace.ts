@@ -17,8 +17,7 @@ import type { VerifyOptions, VerifyReport } from './verify.js'
 
 const RECORD_BYTES_DEFAULT = 1024 * 1024
 const U32_MAX = 0xffff_ffff
-const COPY_WARNING =
-  'this runtime forbids external buffers: records are handed over as copies, which reads more slowly'
+const COPY_WARNING = 'this runtime forbids external buffers: records are handed over as copies, which reads more slowly'
 
 /**
  * An open store.

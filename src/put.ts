@@ -110,7 +110,8 @@ export class Appender {
     this.#native = native
     this.#wakeId = wakeId
     this.#options = options
-    const { maxInFlightBytes = IN_FLIGHT_BYTES_DEFAULT, maxInFlightRecords = IN_FLIGHT_RECORDS_DEFAULT } = options.limits
+    const { maxInFlightBytes = IN_FLIGHT_BYTES_DEFAULT, maxInFlightRecords = IN_FLIGHT_RECORDS_DEFAULT } =
+      options.limits
     this.#bytesMax = checkWhole('maxInFlightBytes', maxInFlightBytes, 1, Number.MAX_SAFE_INTEGER)
     this.#recordsMax = checkWhole('maxInFlightRecords', maxInFlightRecords, 1, Number.MAX_SAFE_INTEGER)
   }

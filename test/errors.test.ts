@@ -16,7 +16,12 @@ const REFUSED: readonly [string, (stream: Stream) => unknown, string, RegExp][] 
   ['257 wide ones', (s) => s.append({ partitionKey: '🚀'.repeat(257), data }), 'INVALID_KEY', /got/],
   ['a lone surrogate', (s) => s.append({ partitionKey: 'a\ud800', data }), 'INVALID_KEY', /well-formed/],
   ['a number as key', (s) => s.append({ partitionKey: 7 as never, data }), 'INVALID_KEY', /string, got number/],
-  ['a string as data', (s) => s.append({ partitionKey: 'k', data: 'x' as never }), 'INVALID_ARGUMENT', /Uint8Array, got/],
+  [
+    'a string as data',
+    (s) => s.append({ partitionKey: 'k', data: 'x' as never }),
+    'INVALID_ARGUMENT',
+    /Uint8Array, got/,
+  ],
   ['no data', (s) => s.append({ partitionKey: 'k' } as never), 'INVALID_ARGUMENT', /Uint8Array, got undefined/],
   [
     'a record too large',
@@ -24,8 +29,18 @@ const REFUSED: readonly [string, (stream: Stream) => unknown, string, RegExp][] 
     'RECORD_TOO_LARGE',
     /at most 1048576 bytes together, got 1048577/,
   ],
-  ['a hash key too large', (s) => s.append({ partitionKey: 'k', data, explicitHashKey: 1n << 128n }), 'INVALID_ARGUMENT', /2\^128/],
-  ['a hash key in words', (s) => s.append({ partitionKey: 'k', data, explicitHashKey: 'one' }), 'INVALID_ARGUMENT', /got one/],
+  [
+    'a hash key too large',
+    (s) => s.append({ partitionKey: 'k', data, explicitHashKey: 1n << 128n }),
+    'INVALID_ARGUMENT',
+    /2\^128/,
+  ],
+  [
+    'a hash key in words',
+    (s) => s.append({ partitionKey: 'k', data, explicitHashKey: 'one' }),
+    'INVALID_ARGUMENT',
+    /got one/,
+  ],
   ['an unknown shard', (s) => s.read({ shard: 'shardId-000000000009' }), 'SHARD_NOT_FOUND', /9/],
   ['a shard by another name', (s) => s.read({ shard: 'nine' }), 'SHARD_NOT_FOUND', /got 'nine'/],
   ['a malformed sequence number', (s) => s.read({ from: { at: '12' } }), 'SEQUENCE_INVALID', /12/],
@@ -70,7 +85,10 @@ test('streams that cannot be are refused and the store goes on', async () => {
 
 test('a sequence number of another stream or shard is told apart', async () => {
   const millrace = await openStore()
-  const [one, two] = [await millrace.createStream('one', { shards: 2 }), await millrace.createStream('two', { shards: 2 })]
+  const [one, two] = [
+    await millrace.createStream('one', { shards: 2 }),
+    await millrace.createStream('two', { shards: 2 }),
+  ]
   const { sequenceNumber, shardId } = await one.put({ partitionKey: 'k', data })
   const other = one.describe().shardList.find((shard) => shard.shardId !== shardId)?.shardId as string
   expect(await codeOf(() => two.read({ from: { at: sequenceNumber } }))).toBe('ERR_MILLRACE_SEQUENCE_INVALID')
@@ -97,7 +115,9 @@ test('a second process is refused and told who holds the store; when the holder 
     await Millrace.open(${JSON.stringify(folder)})
     console.log('open')
     setInterval(() => {}, 1000)`
-  const holder = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   await once(holder.stdout, 'data')
   const error = await Millrace.open(folder).catch((thrown: unknown) => thrown)
   expect(error).toMatchObject({ code: 'ERR_MILLRACE_LOCKED' })

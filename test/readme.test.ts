@@ -14,7 +14,7 @@ function consumer(): string {
   return folder
 }
 
-test('the TypeScript quick start compiles under strict settings and runs', async () => {
+test('the TypeScript quick start compiles under strict settings and runs', { timeout: 60_000 }, async () => {
   const folder = consumer()
   writeFileSync(join(folder, 'quick-start.ts'), quickStart('ts'))
   const compilerOptions = {

@@ -3,7 +3,6 @@
  *
  * A closed pipe is no failure: {@link Output.closed} tells producers to stop, and the program ends with 0.
  */
-import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 
 /** Bytes gathered before one write: a write a line would cost more than the line. */
@@ -40,7 +39,7 @@ export class Output {
     return this.#pending.length >= CHUNK_CHARACTERS
   }
 
-  /** Adds a value as one line of JSON, or indented when a person may read it. */
+  /** Adds a value as indented JSON. */
   json(value: unknown): void {
     this.line(JSON.stringify(value, null, 2))
   }
@@ -50,8 +49,7 @@ export class Output {
     if (this.#pending.length === 0 || this.closed.aborted) return
     const text = this.#pending
     this.#pending = ''
-    if (this.#stream.write(text)) return
-    await Promise.race([once(this.#stream, 'drain', { signal: this.closed }), aborted(this.closed)]).catch(() => {})
+    if (!this.#stream.write(text)) await this.#settled((done) => this.#stream.once('drain', done))
   }
 
   /** Writes what was gathered and waits until the operating system has taken it. */
@@ -59,13 +57,18 @@ export class Output {
     const text = this.#pending
     this.#pending = ''
     if (this.closed.aborted) return
+    await this.#settled((done) => this.#stream.write(text, done))
+  }
+
+  /** Resolves when `wait` calls back, or when the reader leaves. */
+  async #settled(wait: (done: () => void) => void): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.closed.addEventListener('abort', () => resolve(), { once: true })
-      this.#stream.write(text, () => resolve())
+      const done = (): void => {
+        this.closed.removeEventListener('abort', done)
+        resolve()
+      }
+      this.closed.addEventListener('abort', done)
+      wait(done)
     })
   }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, 'abort')
 }

@@ -4,39 +4,45 @@
  * It never touches standard output, so that it cannot mix with what programs read.
  */
 import { Presets, SingleBar } from 'cli-progress'
-import { bytes, count, duration, rate } from './format.js'
+import { bytes, duration, plural, rate } from './format.js'
 
 /** The bar redraws at most this often: more would cost time that the work needs. */
 const REDRAWS_PER_SECOND = 10
+const BAR_CELLS = 28
 
-/** What a progress bar counts. */
+/** What a progress bar shows. */
 export interface ProgressOptions {
   /** What runs, such as `ingest`. */
   readonly label: string
-  /** The work in all, in bytes or records; `undefined` when nobody knows (standard input). */
+  /** The work in all; `undefined` when nobody knows (standard input). */
   readonly total: number | undefined
+  /** What the amount beside the bar counts. */
+  readonly counts: 'records' | 'bytes'
   /** Whether to show nothing at all. */
   readonly quiet: boolean
 }
 
-/** Shows work done of a total, records and their rate, and the time left. */
+/** Shows how much of a total is done, an amount and its rate, and the time left. */
 export class Progress {
+  readonly #options: ProgressOptions
   readonly #bar: SingleBar | undefined
   readonly #started = performance.now()
-  readonly #total: number | undefined
+  #total: number | undefined
 
   constructor(options: ProgressOptions) {
+    this.#options = options
     this.#total = options.total
     if (options.quiet || !process.stderr.isTTY) return
     const known = options.total !== undefined
+    const format = known
+      ? `${options.label} {bar} {percentage}% │ {amount} │ {speed} │ {left}`
+      : `${options.label} │ {amount} │ {speed} │ {elapsed}`
     this.#bar = new SingleBar(
       {
-        format: known
-          ? `${options.label} {bar} {percentage}% │ {records} │ {rate} │ {left}`
-          : `${options.label} │ {done} │ {records} │ {rate} │ {elapsed}`,
+        format,
         stream: process.stderr,
         fps: REDRAWS_PER_SECOND,
-        barsize: 28,
+        barsize: BAR_CELLS,
         hideCursor: true,
         clearOnComplete: true,
         gracefulExit: false,
@@ -46,9 +52,15 @@ export class Progress {
     this.#bar.start(options.total ?? 0, 0, this.#payload(0, 0))
   }
 
-  /** Tells how far the work has come. */
-  update(done: number, records: number): void {
-    this.#bar?.update(this.#total === undefined ? 0 : Math.min(done, this.#total), this.#payload(done, records))
+  /** Tells how much of the total is done, and the amount to be shown beside it. */
+  update(done: number, amount: number = done): void {
+    this.#bar?.update(this.#total === undefined ? 0 : Math.min(done, this.#total), this.#payload(done, amount))
+  }
+
+  /** Corrects the total while the work goes on. */
+  setTotal(total: number): void {
+    this.#total = total
+    this.#bar?.setTotal(total)
   }
 
   /** Takes the bar off the screen. */
@@ -61,14 +73,14 @@ export class Progress {
     return performance.now() - this.#started
   }
 
-  #payload(done: number, records: number): Record<string, string> {
-    const elapsed = this.elapsed
-    const left = this.#total === undefined || done === 0 ? 0 : (elapsed * (this.#total - done)) / done
+  #payload(done: number, amount: number): Record<string, string> {
+    const { elapsed } = this
+    const total = this.#total ?? 0
+    const inBytes = this.#options.counts === 'bytes'
     return {
-      done: bytes(done),
-      records: `${count(records)} records`,
-      rate: rate(records, elapsed),
-      left: done === 0 ? '…' : `${duration(Math.max(left, 0))} left`,
+      amount: inBytes ? bytes(amount) : plural(amount, 'record'),
+      speed: inBytes ? `${bytes((amount * 1000) / Math.max(elapsed, 1))}/s` : rate(amount, elapsed),
+      left: done === 0 ? '…' : `${duration(Math.max((elapsed * (total - done)) / done, 0))} left`,
       elapsed: duration(elapsed),
     }
   }

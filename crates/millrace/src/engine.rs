@@ -3,33 +3,28 @@
 //! One engine a directory a process: opening the same directory again gives another handle on the same engine, and
 //! the last handle that is closed closes it. The last one dropped without `close` does the same, as well as it can.
 
+mod inner;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
 
-use crate::control::journal::Journal;
-use crate::control::{CleanTail, Command, Retention, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{Command, Retention, StreamConfig, StreamEntry, StreamStatus};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::format::Position;
-use crate::format::snapshot::ShardEntry;
-use crate::log::{Finding, Log, LogConfig, Tail};
-use crate::service::{Committer, Keeper, Upkeep};
+use crate::log::Log;
+use crate::service::Upkeep;
 use crate::shard::ShardMap;
-use crate::store::{Create, Store};
-use crate::stream::{Stream, StreamInner};
+use crate::stream::Stream;
+pub(crate) use inner::Inner;
 
-/// The first segment of a stream, in bytes; each later one is twice as long.
-const SEGMENT_BYTES_FIRST: u32 = 1 << 20;
 /// The longest segment, in bytes.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;
 /// The least that the longest segment can be, in bytes.
 const SEGMENT_BYTES_LEAST: u32 = 64 << 10;
-/// The oldest that a segment of a stream with unbounded retention grows, in milliseconds.
-const SEGMENT_AGE_MS_MAX: u64 = 24 * 3_600_000;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -76,21 +71,6 @@ pub struct StreamSummary {
     pub created_ms: u64,
     /// Its configuration.
     pub config: StreamConfig,
-}
-
-pub(crate) struct Inner {
-    pub environment: Environment,
-    pub committer: Committer,
-    directory: PathBuf,
-    segment_bytes_max: u32,
-    keeper: Arc<Keeper>,
-    journal: Mutex<Journal>,
-    streams: Mutex<HashMap<u64, Arc<StreamInner>>>,
-    warnings: Mutex<Vec<String>>,
-    handles: AtomicUsize,
-    closed: AtomicBool,
-    // Held until the engine is closed; dropped with it.
-    store: Mutex<Option<Store>>,
 }
 
 /// The engines of this process by directory. The lock is held while one is opened or closed.
@@ -147,7 +127,7 @@ impl Engine {
         inner.environment.disk.remove_tree(&directory).map_err(|error| Error::io(directory.display(), error))?;
         let shards = ShardMap::uniform(config.shards)?;
         let log = Log::create(inner.environment.clone(), inner.log_config(id, name, &config, &shards))?;
-        journal.execute(&command)?;
+        inner.execute(&mut journal, &command)?;
         let entry = journal.state().stream(id)?.clone();
         drop(journal);
         let stream = inner.add_stream(&entry, log, shards, Vec::new())?;
@@ -184,12 +164,12 @@ impl Engine {
         let id = {
             let mut journal = inner.journal.lock();
             let id = journal.state().stream_named(name)?.id;
-            journal.execute(&Command::DeleteStream { id })?;
+            inner.execute(&mut journal, &Command::DeleteStream { id })?;
             id
         };
         if let Some(stream) = inner.streams.lock().remove(&id) {
             stream.start_deleting();
-            stream.log.close_writer();
+            stream.log.remove()?;
         }
         inner.remove_files(id)
     }
@@ -203,7 +183,7 @@ impl Engine {
         let (id, config) = {
             let mut journal = inner.journal.lock();
             let id = journal.state().stream_named(name)?.id;
-            journal.execute(&Command::SetRetention { id, retention })?;
+            inner.execute(&mut journal, &Command::SetRetention { id, retention })?;
             (id, journal.state().stream(id)?.config.clone())
         };
         if let Some(stream) = inner.streams.lock().get(&id) {
@@ -295,231 +275,5 @@ fn summary_of(entry: &StreamEntry) -> StreamSummary {
         status: entry.status,
         created_ms: entry.created_ms,
         config: entry.config.clone(),
-    }
-}
-
-impl Inner {
-    fn open(path: &Path, options: OpenOptions) -> Result<Arc<Inner>> {
-        let OpenOptions { create, environment, segment_bytes_max } = options;
-        let create = if create { Create::IfMissing } else { Create::Never };
-        let store = Store::claim(path, create, &*environment.clock, &*environment.entropy)?;
-        let directory = store.path().to_path_buf();
-        let control = directory.join("control");
-        let exists = environment.disk.list(&control).is_ok_and(|names| names.iter().any(|name| name.ends_with(".seg")));
-        let (journal, findings) = Journal::open(&environment, &control, exists)?;
-        let inner = Arc::new(Inner {
-            committer: Committer::start(Arc::clone(&environment.clock))?,
-            keeper: Arc::new(Keeper::new()),
-            journal: Mutex::new(journal),
-            streams: Mutex::new(HashMap::new()),
-            warnings: Mutex::new(findings.iter().map(Finding::to_string).collect()),
-            handles: AtomicUsize::new(1),
-            closed: AtomicBool::new(false),
-            store: Mutex::new(Some(store)),
-            environment,
-            directory,
-            segment_bytes_max,
-        });
-        inner.clean_up()?;
-        let upkeep: Weak<Inner> = Arc::downgrade(&inner);
-        inner.keeper.start(upkeep, Arc::clone(&inner.environment.clock))?;
-        Ok(inner)
-    }
-
-    /// Ends deletions that a crash interrupted, and removes the files of streams whose creation was.
-    fn clean_up(&self) -> Result<()> {
-        let streams = self.directory.join("streams");
-        let failed = |error| Error::io(streams.display(), error);
-        self.environment.disk.make_directory(&streams).map_err(failed)?;
-        let (known, deleting): (Vec<u64>, Vec<u64>) = {
-            let journal = self.journal.lock();
-            let entries = || journal.state().streams();
-            let deleting = entries().filter(|entry| entry.status == StreamStatus::Deleting).map(|entry| entry.id);
-            (entries().map(|entry| entry.id).collect(), deleting.collect())
-        };
-        for id in deleting {
-            self.remove_files(id)?;
-        }
-        for name in self.environment.disk.list(&streams).map_err(failed)? {
-            let is_known = u64::from_str_radix(&name, 16).is_ok_and(|id| known.contains(&id));
-            if !is_known {
-                self.environment.disk.remove_tree(&streams.join(&name)).map_err(failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_files(&self, id: u64) -> Result<()> {
-        let directory = self.stream_directory(id);
-        self.environment.disk.remove_tree(&directory).map_err(|error| Error::io(directory.display(), error))?;
-        self.command(&Command::StreamRemoved { id })
-    }
-
-    pub fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
-    }
-
-    /// Executes a command of the control plane.
-    pub fn command(&self, command: &Command) -> Result<()> {
-        self.journal.lock().execute(command)
-    }
-
-    /// Notes that a stream's own files are ahead of its last clean close.
-    pub fn note_opened(&self, id: u64) -> Result<()> {
-        let mut journal = self.journal.lock();
-        if journal.state().stream(id)?.clean_tail.is_none() {
-            return Ok(());
-        }
-        journal.execute(&Command::StreamOpened { id })
-    }
-
-    fn stream_directory(&self, id: u64) -> PathBuf {
-        self.directory.join("streams").join(format!("{id:016x}"))
-    }
-
-    fn log_config(&self, id: u64, name: &str, config: &StreamConfig, map: &ShardMap) -> LogConfig {
-        let prepared = config.preallocate_bytes > 0;
-        // A day's segments of a short retention fall off by and by, not all at once.
-        let age = config.retention.ms().map_or(SEGMENT_AGE_MS_MAX, |ms| (ms / 24).min(SEGMENT_AGE_MS_MAX));
-        LogConfig {
-            name: format!("stream {name}"),
-            directory: self.stream_directory(id),
-            stream: id,
-            segment_bytes_first: if prepared { self.segment_bytes_max } else { SEGMENT_BYTES_FIRST.min(self.segment_bytes_max) },
-            segment_bytes_max: self.segment_bytes_max,
-            segment_age_ms_max: age,
-            prepared_bytes: config.preallocate_bytes,
-            shards: map.shards().iter().map(ShardEntry::from).collect(),
-        }
-    }
-
-    fn open_stream(self: &Arc<Self>, entry: &StreamEntry) -> Result<Stream> {
-        let mut streams = self.streams.lock();
-        if let Some(stream) = streams.get(&entry.id) {
-            return Ok(Stream(Arc::clone(stream)));
-        }
-        if entry.status == StreamStatus::Deleting {
-            let message = format!("stream {} is being deleted; create it again once it is gone", entry.name);
-            return Err(Error::new(Kind::StreamDeleting, message));
-        }
-        let map = ShardMap::uniform(entry.config.shards)?;
-        let config = self.log_config(entry.id, &entry.name, &entry.config, &map);
-        let (log, findings) = Log::open(self.environment.clone(), config, clean_tail(entry))?;
-        log.check_opening()?;
-        let mut entry = entry.clone();
-        if entry.clean_tail.is_some() && log.published() != clean_tail(&entry).map_or(log.published(), |t| t.position) {
-            // The files did not bear out the clean close: from now they are what counts.
-            self.note_opened(entry.id)?;
-            entry.clean_tail = None;
-        }
-        self.warnings.lock().extend(findings.iter().map(Finding::to_string));
-        let stream = self.assemble(&entry, log, map, findings)?;
-        streams.insert(entry.id, Arc::clone(&stream));
-        Ok(Stream(stream))
-    }
-
-    fn add_stream(
-        self: &Arc<Self>,
-        entry: &StreamEntry,
-        log: Arc<Log>,
-        map: ShardMap,
-        findings: Vec<Finding>,
-    ) -> Result<Stream> {
-        let stream = self.assemble(entry, log, map, findings)?;
-        self.streams.lock().insert(entry.id, Arc::clone(&stream));
-        Ok(Stream(stream))
-    }
-
-    fn assemble(
-        self: &Arc<Self>,
-        entry: &StreamEntry,
-        log: Arc<Log>,
-        map: ShardMap,
-        findings: Vec<Finding>,
-    ) -> Result<Arc<StreamInner>> {
-        let keeper: Arc<Keeper> = Arc::clone(&self.keeper);
-        log.set_servant(keeper);
-        Ok(Arc::new(StreamInner::new(Arc::clone(self), entry, log, map, findings)?))
-    }
-
-    fn close(&self) -> Result<()> {
-        self.closed.store(true, Ordering::Release);
-        self.keeper.stop();
-        self.committer.stop();
-        // Streams hold the engine; letting go of them here ends the circle.
-        let streams: Vec<_> = self.streams.lock().drain().map(|(_, stream)| stream).collect();
-        let mut outcome = Ok(());
-        for stream in streams {
-            outcome = outcome.and(self.close_stream(&stream));
-        }
-        outcome = outcome.and(self.journal.lock().close());
-        *self.store.lock() = None;
-        outcome
-    }
-
-    fn close_stream(&self, stream: &StreamInner) -> Result<()> {
-        stream.store_expiry_clock()?;
-        if !stream.was_opened() {
-            stream.log.close_writer();
-            return Ok(());
-        }
-        stream.log.sync_all()?;
-        stream.log.mark()?;
-        let tail = stream.log.close_writer();
-        stream.log.seal_all()?;
-        let tail = CleanTail {
-            segment: u64::from(tail.position.segment),
-            offset: tail.position.offset,
-            next_sequence: tail.next_sequence,
-            last_frame_checksum: tail.last_checksum,
-            last_arrival_ms: tail.last_arrival_ms,
-        };
-        self.command(&Command::StreamClosed { id: stream.id, tail })
-    }
-
-    fn warn(&self, warning: String) {
-        let mut warnings = self.warnings.lock();
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
-    }
-
-    fn entries(&self) -> Vec<StreamEntry> {
-        self.journal.lock().state().streams().cloned().collect()
-    }
-}
-
-fn clean_tail(entry: &StreamEntry) -> Option<Tail> {
-    let tail = entry.clean_tail?;
-    Some(Tail {
-        position: Position::new(u32::try_from(tail.segment).ok()?, tail.offset),
-        next_sequence: tail.next_sequence,
-        last_checksum: tail.last_frame_checksum,
-        last_arrival_ms: tail.last_arrival_ms,
-    })
-}
-
-/// The streams hold the engine and the keeper's thread asks it weakly, so it lives as long as a handle or a stream.
-impl Upkeep for Inner {
-    fn upkeep(&self, stream: u64) {
-        let Some(stream) = self.streams.lock().get(&stream).cloned() else { return };
-        if let Err(error) = stream.log.upkeep() {
-            self.warn(format!("stream {}: {}", stream.name, error.message()));
-        }
-    }
-
-    fn expire(self: Arc<Self>) {
-        let now_ms = self.environment.clock.wall_ms();
-        for entry in self.entries() {
-            // A stream that is younger than its retention has nothing to lose, and need not be opened for it.
-            let young = entry.config.retention.ms().is_none_or(|kept_ms| entry.created_ms + kept_ms > now_ms);
-            if young || entry.status == StreamStatus::Deleting {
-                continue;
-            }
-            match self.open_stream(&entry).and_then(|stream| stream.0.expire()) {
-                Ok(warning) => warning.into_iter().for_each(|warning| self.warn(warning)),
-                Err(error) => self.warn(format!("stream {}: {}", entry.name, error.message())),
-            }
-        }
     }
 }

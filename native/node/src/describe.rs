@@ -1,6 +1,8 @@
 //! The engine's descriptions as plain objects, and plain objects as the engine's settings.
 
-use millrace::{Durability, Error, Kind, Result, Retention, StreamConfig, StreamDescription, StreamStatus, StreamSummary};
+use millrace::{
+    Durability, Error, Kind, Result, Retention, StreamConfig, StreamDescription, StreamStatus, StreamSummary,
+};
 use napi_derive::napi;
 
 /// Settings of a stream to be created; each checked by the engine.
@@ -78,9 +80,10 @@ fn durability(word: &str, interval_ms: u32) -> Result<Durability> {
         "synced" => Ok(Durability::Synced),
         "os" => Ok(Durability::Os),
         "interval" => Ok(Durability::Interval { ms: interval_ms }),
-        other => {
-            Err(Error::new(Kind::InvalidArgument, format!("expected a durability of synced, interval or os, got {other}")))
-        }
+        other => Err(Error::new(
+            Kind::InvalidArgument,
+            format!("expected a durability of synced, interval or os, got {other}"),
+        )),
     }
 }
 

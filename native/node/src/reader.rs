@@ -57,8 +57,7 @@ struct Pending {
 
 impl NativeReader {
     pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, alarm: Arc<Alarm>) -> Self {
-        let open =
-            OpenReader { stream, reader, delivery, alarm, registration: None, pending: None, last_file: None };
+        let open = OpenReader { stream, reader, delivery, alarm, registration: None, pending: None, last_file: None };
         NativeReader { open: Some(open) }
     }
 

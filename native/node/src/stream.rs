@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use millrace::{
-    Change, Commit, Error, Kind, Placement, ReaderOptions, Registration, StartAt, Stream, Visibility,
-};
+use millrace::{Change, Commit, Error, Kind, Placement, ReaderOptions, Registration, StartAt, Stream, Visibility};
 use napi::bindgen_prelude::{AsyncTask, BigInt};
 use napi_derive::napi;
 
@@ -162,4 +160,3 @@ impl NativeStream {
 fn place(position: millrace::Position) -> f64 {
     position.pack() as f64
 }
-

@@ -35,7 +35,12 @@ async function describe(session: Session, options: DescribeOptions, name: string
     const description = stream.describe()
     let counts: ShardCount[] | undefined
     if (options.count === true) {
-      const progress = new Progress({ label: 'count', total: description.bytes, quiet: session.quiet })
+      const progress = new Progress({
+        label: 'count',
+        total: description.bytes,
+        counts: 'records',
+        quiet: session.quiet,
+      })
       let records = 0
       let dataBytes = 0
       counts = await countShards(stream, session.signal, (batch) => {

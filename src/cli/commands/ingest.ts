@@ -76,7 +76,7 @@ async function feed(
   source: Source,
   recordOptions: RecordOptions,
 ): Promise<void> {
-  const progress = new Progress({ label: 'ingest', total: source.totalBytes, quiet: session.quiet })
+  const progress = new Progress({ label: 'ingest', total: source.totalBytes, counts: 'records', quiet: session.quiet })
   const feeder = new Feeder(stream, { batch: options.batch, skipBad: options.skipBad === true })
   let failure: unknown
   try {

@@ -22,8 +22,12 @@ export function registerVerify(program: Command, register: Register): void {
 }
 
 async function verify(session: Session): CommandResult {
-  const progress = new Progress({ label: 'verify', total: undefined, quiet: session.quiet })
-  const report = await Millrace.verify(session.directory).finally(() => progress.stop())
+  const progress = new Progress({ label: 'verify', total: 1, counts: 'bytes', quiet: session.quiet })
+  const onProgress = (bytesRead: number, bytesKnown: number): void => {
+    progress.setTotal(bytesKnown)
+    progress.update(bytesRead)
+  }
+  const report = await Millrace.verify(session.directory, { onProgress }).finally(() => progress.stop())
   if (session.json) session.out.json(report)
   else session.out.line(humanReport(report, progress.elapsed))
   return report.damages.length === 0 ? EXIT.ok : EXIT.damage

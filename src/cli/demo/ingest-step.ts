@@ -113,13 +113,13 @@ class Writer {
   /** Writes all flights and has them acknowledged; `followed` tells how many the slowest reader has seen. */
   async writeAll(source: FlightSource, followed: () => number): Promise<void> {
     const { total, quiet } = this.#settings
-    const progress = new Progress({ label: 'ingest', total, quiet })
+    const progress = new Progress({ label: 'ingest', total, counts: 'records', quiet })
     try {
       for await (const group of source.groups(total)) {
         await this.#writeGroup(group, () => {
           const { records } = this.ledger
           this.behindMost = Math.max(this.behindMost, records - followed())
-          progress.update(records, records)
+          progress.update(records)
         })
       }
       await this.#stream.flush()

@@ -43,7 +43,7 @@ export class Feeder {
   async feed(group: readonly (InputRecord | BadRecord)[], signal: AbortSignal): Promise<void> {
     for (const record of group) {
       if ('problem' in record) {
-        this.#bad(`line ${record.line}: ${record.problem}`)
+        this.#bad(`${record.where}: ${record.problem}`)
         continue
       }
       await this.#append(record)
@@ -68,7 +68,7 @@ export class Feeder {
         await this.#stream.drain()
         this.#tryAppend(record)
       } else if (RECORD_FAULTS.has(error.code)) {
-        this.#bad(`line ${record.line}: ${error.message}`, error.code)
+        this.#bad(`${record.where}: ${error.message}`, error.code)
       } else {
         throw error
       }
@@ -106,5 +106,5 @@ export class Feeder {
 /** A codec's complaint, told with the line that it is about. */
 function atLine(error: unknown, record: InputRecord): unknown {
   if (!(error instanceof CommandFailure)) return error
-  return new CommandFailure(error.code, `line ${record.line}: ${error.message}`, { cause: error })
+  return new CommandFailure(error.code, `${record.where}: ${error.message}`, { cause: error })
 }

@@ -4,8 +4,7 @@
  * Bad input is a {@link BadRecord} in the place of a record, so that the caller decides whether it stops.
  */
 import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
-import { parse } from 'csv-parse'
+import { csvRows, type CsvRow } from './csv.js'
 import { lines, type Line } from './lines.js'
 
 /** The forms of input that `ingest` reads. */
@@ -28,18 +27,16 @@ export interface RecordOptions {
 export interface InputRecord {
   readonly key: string
   readonly data: Uint8Array
-  /** Line of the input that it began or ended on, from 1. */
-  readonly line: number
+  /** Where in the input it stood, such as `line 7`. */
+  readonly where: string
 }
 
 /** A line that is no record. */
 export interface BadRecord {
   readonly problem: string
-  readonly line: number
+  readonly where: string
 }
 
-/** Rows are handed on in groups, because a step of an async iterator costs more than a row. */
-const CSV_GROUP = 512
 /** Hexadecimal digits of a line's hash that make its key: enough that only equal lines share one. */
 const HASH_KEY_DIGITS = 32
 
@@ -67,7 +64,7 @@ async function* lineRecords(
 }
 
 function rawRecord(line: Line, key: KeyFrom): InputRecord {
-  return { key: keyOfLine(line.bytes, key), data: line.bytes, line: line.number }
+  return { key: keyOfLine(line.bytes, key), data: line.bytes, where: `line ${line.number}` }
 }
 
 function ndjsonRecord(line: Line, key: KeyFrom): InputRecord | BadRecord {
@@ -77,58 +74,33 @@ function ndjsonRecord(line: Line, key: KeyFrom): InputRecord | BadRecord {
   } catch (error) {
     return {
       problem: `expected a JSON value, got ${excerpt(line.bytes)}: ${(error as Error).message}`,
-      line: line.number,
+      where: `line ${line.number}`,
     }
   }
   if (typeof key === 'string') return rawRecord(line, key)
-  return keyed(value, key.field, line.bytes, line.number)
+  return keyed(fieldOf(value, key.field), key.field, line.bytes, `line ${line.number}`)
 }
 
 async function* csvRecords(
   chunks: AsyncIterable<Buffer>,
   { key, columns }: RecordOptions,
 ): AsyncGenerator<(InputRecord | BadRecord)[]> {
-  const skipped: BadRecord[] = []
-  const parser = parse({
-    bom: true,
-    columns: columns === undefined ? true : [...columns],
-    info: true,
-    skip_empty_lines: true,
-    skip_records_with_error: true,
-    on_skip: (error) => {
-      if (error !== undefined) skipped.push({ problem: error.message, line: Number(error['lines'] ?? 0) })
-      return undefined
-    },
-  })
-  const input = Readable.from(chunks, { objectMode: false })
-  input.on('error', (error) => parser.destroy(error))
-  let group: (InputRecord | BadRecord)[] = []
-  for await (const { record, info } of input.pipe(parser) as AsyncIterable<CsvRow>) {
-    const data = Buffer.from(JSON.stringify(record))
-    group.push(
-      typeof key === 'string'
-        ? { key: keyOfLine(data, key), data, line: info.lines }
-        : keyed(record, key.field, data, info.lines),
-    )
-    if (group.length < CSV_GROUP) continue
-    yield [...skipped.splice(0), ...group]
-    group = []
-  }
-  yield [...skipped.splice(0), ...group]
+  for await (const rows of csvRows(chunks, columns)) yield rows.map((row) => csvRecord(row, key))
 }
 
-interface CsvRow {
-  readonly record: Readonly<Record<string, string>>
-  readonly info: { readonly lines: number }
+function csvRecord(row: CsvRow, key: KeyFrom): InputRecord | BadRecord {
+  if ('problem' in row) return row
+  const data = Buffer.from(row.json)
+  if (typeof key === 'string') return { key: keyOfLine(data, key), data, where: row.where }
+  return keyed(row.value(key.field), key.field, data, row.where)
 }
 
-function keyed(value: unknown, field: string, data: Uint8Array, line: number): InputRecord | BadRecord {
-  const found = fieldOf(value, field)
+function keyed(found: unknown, field: string, data: Uint8Array, where: string): InputRecord | BadRecord {
   if (typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean') {
-    return { key: String(found), data, line }
+    return { key: String(found), data, where }
   }
   const came = found === undefined ? 'no such field' : found === null ? 'null' : typeof found
-  return { problem: `expected text or a number in the field '${field}' for the partition key, got ${came}`, line }
+  return { problem: `expected text or a number in the field '${field}' for the partition key, got ${came}`, where }
 }
 
 /** The field of that very name, or the one that a dotted path leads to. */

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::frame::RunKind;
 use crate::log::draft::FrameDraft;
-use crate::log::{Finding, Log, LogConfig};
+use crate::log::{Finding, Log, LogConfig, Meaning};
 
 const SEGMENT_BYTES: u32 = 1 << 20;
 
@@ -42,13 +42,15 @@ fn config(directory: &Path) -> LogConfig {
 impl Journal {
     /// Opens the control log of a store, or makes it.
     pub fn open(environment: &Environment, directory: &Path, exists: bool) -> Result<(Journal, Vec<Finding>)> {
-        let config = config(directory);
         if !exists {
-            let log = Log::create(environment.clone(), config)?;
-            let compacted_at = log.published();
-            return Ok((Journal { log, state: State::new(), compacted_at }, Vec::new()));
+            create(environment, directory)?;
         }
+        let config = config(directory);
         let (log, findings) = Log::open(environment.clone(), config, None)?;
+        // A command that is lost from the middle makes all that follows meaningless.
+        if let Some(damage) = findings.iter().find(|finding| finding.meaning != Meaning::PossiblyAcknowledged) {
+            return Err(Error::new(Kind::Corrupt, format!("{damage}; restore the store from a copy")));
+        }
         let state = replay(&log)?;
         let mut journal = Journal { compacted_at: log.published(), log, state };
         journal.compact()?;
@@ -68,7 +70,8 @@ impl Journal {
         self.log.sync_to(appended.end)?;
         self.state.apply(command)?;
         if self.compaction_is_due() {
-            self.compact()?;
+            // The command is done whatever comes of this; the next one tries again.
+            let _tried_again_with_the_next_command = self.compact();
         }
         Ok(())
     }
@@ -94,6 +97,20 @@ impl Journal {
         self.log.close_writer();
         Ok(())
     }
+}
+
+/// Makes the log under another name, so that under its own it is whole or not there: nobody could tell a half made
+/// one from a damaged one.
+fn create(environment: &Environment, directory: &Path) -> Result<()> {
+    let failed = |error| Error::io(format!("could not make {}", directory.display()), error);
+    let in_the_making = directory.with_extension("new");
+    let disk = &environment.disk;
+    disk.remove_tree(&in_the_making).map_err(failed)?;
+    disk.remove_tree(directory).map_err(failed)?;
+    Log::create(environment.clone(), config(&in_the_making))?.close_writer();
+    disk.rename(&in_the_making, directory).map_err(failed)?;
+    let parent = directory.parent().expect("the control log stands in a store");
+    disk.sync_directory(parent).map_err(failed)
 }
 
 /// The state that the log's commands lead to.

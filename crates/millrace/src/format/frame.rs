@@ -325,8 +325,7 @@ mod tests {
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let intact =
-                FrameHead::decode(&damaged, 77, 4096).is_some_and(|head| head.payloads_are_intact(&damaged));
+            let intact = FrameHead::decode(&damaged, 77, 4096).is_some_and(|head| head.payloads_are_intact(&damaged));
             assert!(!intact, "bit {bit}");
         }
         for length in 0..frame.len() {

@@ -96,8 +96,7 @@ impl Log {
         let records = draft.records();
         let (bytes, checksum) = draft.place(place);
         writer.file.file.write_at(bytes, u64::from(writer.offset)).map_err(|error| self.write_failed(error))?;
-        let waypoint =
-            Waypoint { offset: writer.offset, sequence: writer.next_sequence, arrival_ms: place.arrival_ms };
+        let waypoint = Waypoint { offset: writer.offset, sequence: writer.next_sequence, arrival_ms: place.arrival_ms };
         writer.segment.note(waypoint);
         let half = writer.capacity / 2;
         let crosses_half = writer.offset < half && writer.offset + u32_of(bytes.len()) >= half;
@@ -135,8 +134,12 @@ impl Log {
         let prepared = self.take_prepared(SEGMENT_HEADER_BYTES + opening.padded_bytes() + frame_bytes)?;
         let mark = (self.durable(), self.durable_sequence.load(Ordering::Acquire));
         let arrival_ms = self.environment.clock.wall_ms().max(previous.last_arrival_ms);
-        let fresh = open_segment(&self.config, prepared, &mut opening, &previous, arrival_ms, mark)
-            .map_err(|error| self.write_failed(error))?;
+        let fresh = open_segment(&self.config, prepared.clone(), &mut opening, &previous, arrival_ms, mark).map_err(
+            |error| {
+                self.ahead.lock().put_back(prepared);
+                self.write_failed(error)
+            },
+        )?;
         writer.segment.finish(writer.offset);
         let mut unsynced = std::mem::take(&mut writer.unsynced);
         unsynced.push(Arc::clone(&writer.file));

@@ -63,7 +63,11 @@ impl Log {
     /// Blocks until the log is durable up to `wanted` by somebody else's sync, or poisoned.
     pub fn wait_durable(&self, wanted: Position) -> Result<()> {
         self.notifier.block_until(|| self.durable() >= wanted || self.poison.get().is_some());
-        if self.durable() >= wanted { Ok(()) } else { self.check_poison().map_err(|error| self.outcome_unknown(&error)) }
+        if self.durable() >= wanted {
+            Ok(())
+        } else {
+            self.check_poison().map_err(|error| self.outcome_unknown(&error))
+        }
     }
 
     /// Says how far the log is durable, in the log itself, so that damage behind it can be told from a torn tail.

@@ -111,6 +111,8 @@ pub(crate) struct Log {
     poison: OnceLock<String>,
     servant: OnceLock<Arc<dyn Servant>>,
     upkeep_wanted: AtomicBool,
+    // Held by the one who seals, prepares or removes files.
+    upkeep: Mutex<()>,
     // The committer has been asked for a sync, or a mark, and has not begun it.
     pub(crate) sync_due: AtomicBool,
     pub(crate) mark_due: AtomicBool,
@@ -179,12 +181,25 @@ impl Log {
 
     /// Seals what is finished, before a close.
     pub fn seal_all(&self) -> Result<()> {
+        let _one_at_a_time = self.upkeep.lock();
         self.seal_finished()
+    }
+
+    /// Ends appending and upkeep, then removes the log's directory.
+    pub fn remove(&self) -> Result<()> {
+        self.close_writer();
+        let _no_file_is_made_meanwhile = self.upkeep.lock();
+        let directory = &self.config.directory;
+        self.environment.disk.remove_tree(directory).map_err(|error| Error::io(directory.display(), error))
     }
 
     /// Seals what is finished and prepares what will be needed.
     pub fn upkeep(&self) -> Result<()> {
         self.upkeep_wanted.store(false, Ordering::Release);
+        let _one_at_a_time = self.upkeep.lock();
+        if self.writer.lock().closed {
+            return Ok(());
+        }
         self.prepare_ahead()?;
         self.seal_finished()
     }

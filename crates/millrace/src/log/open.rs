@@ -75,9 +75,8 @@ impl Files {
                 let bytes = disk.open(&path, Access::Read).and_then(|file| file.bytes()).map_err(failed)?;
                 files.spares.push((path, u32::try_from(bytes).unwrap_or(0)));
             } else if let Some(number) = name.strip_suffix(".seg") {
-                let segment = u32::from_str_radix(number, 16).map_err(|_| {
-                    Error::new(Kind::Corrupt, format!("{} is no name of a segment", path.display()))
-                })?;
+                let segment = u32::from_str_radix(number, 16)
+                    .map_err(|_| Error::new(Kind::Corrupt, format!("{} is no name of a segment", path.display())))?;
                 files.add(disk, config, segment)?;
             }
         }
@@ -153,8 +152,7 @@ impl Log {
         let prepared = make_first(&environment, &config, &mut ahead, room)?;
         let now_ms = environment.clock.wall_ms();
         let mark = (Position::default(), 0);
-        let writer =
-            open_segment(&config, prepared, &mut opening, &Tail::default(), now_ms, mark).map_err(failed)?;
+        let writer = open_segment(&config, prepared, &mut opening, &Tail::default(), now_ms, mark).map_err(failed)?;
         writer.file.file.sync().map_err(failed)?;
         if let Some(parent) = config.directory.parent() {
             disk.sync_directory(parent).map_err(failed)?;
@@ -164,11 +162,7 @@ impl Log {
     }
 
     /// Opens the log of a directory: behind `clean`, where its close said that it ends, or by recovery.
-    pub fn open(
-        environment: Environment,
-        config: LogConfig,
-        clean: Option<Tail>,
-    ) -> Result<(Arc<Log>, Vec<Finding>)> {
+    pub fn open(environment: Environment, config: LogConfig, clean: Option<Tail>) -> Result<(Arc<Log>, Vec<Finding>)> {
         let files = Files::list(&*environment.disk, &config)?;
         if let Some(tail) = clean
             && let Some((segments, writer, ahead)) = continue_behind(&environment, &config, &files, &tail)?
@@ -224,6 +218,7 @@ impl Log {
             poison: OnceLock::new(),
             servant: OnceLock::new(),
             upkeep_wanted: AtomicBool::new(false),
+            upkeep: Mutex::new(()),
             sync_due: AtomicBool::new(false),
             mark_due: AtomicBool::new(false),
         })
@@ -231,12 +226,7 @@ impl Log {
 }
 
 /// The log as a clean close left it; `None` where the files do not say the same, and recovery has to look.
-fn continue_behind(
-    environment: &Environment,
-    config: &LogConfig,
-    files: &Files,
-    tail: &Tail,
-) -> Result<Option<Parts>> {
+fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files, tail: &Tail) -> Result<Option<Parts>> {
     let active = tail.position.segment;
     let Some(Ok(header)) = files.unsealed.get(&active) else { return Ok(None) };
     let older_unsealed = files.unsealed.range(..active).next().is_some();
@@ -256,11 +246,8 @@ fn continue_behind(
         let reserved = header.reserved_from..header.reserved_until;
         ahead.adopt(Prepared { file, reserved });
     }
-    let opening = Waypoint {
-        offset: SEGMENT_HEADER_BYTES,
-        sequence: first.first_sequence,
-        arrival_ms: first.arrival_ms,
-    };
+    let opening =
+        Waypoint { offset: SEGMENT_HEADER_BYTES, sequence: first.first_sequence, arrival_ms: first.arrival_ms };
     let segment = Arc::new(Segment::active(&config.directory, &file, opening));
     let mut segments: Vec<_> =
         files.sealed.values().map(|summary| Arc::new(Segment::sealed(&config.directory, *summary))).collect();

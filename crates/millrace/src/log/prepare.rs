@@ -29,7 +29,7 @@ const ZERO_STEP_BYTES: u64 = 1 << 20;
 const SPARES_MAX: usize = 4;
 
 /// A segment file that is ready for its first frame.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Prepared {
     pub file: Arc<SegmentFile>,
     pub reserved: Range<u64>,
@@ -91,6 +91,11 @@ impl Ahead {
     /// Keeps a freed file for reuse.
     pub fn keep_spare(&mut self, path: PathBuf, bytes: u32) {
         self.spares.push((path, bytes));
+    }
+
+    /// Takes back a segment whose first frame could not be written, so that the next attempt writes it.
+    pub fn put_back(&mut self, prepared: Prepared) {
+        self.ready.push_front(prepared);
     }
 
     /// Takes up a segment that an earlier run prepared and did not use.

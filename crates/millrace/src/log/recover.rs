@@ -116,8 +116,7 @@ pub(super) fn recover(
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
     let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
-    let mut walk =
-        Walk { config, mark, tail: Tail::default(), unlinked: true, ended: false, findings };
+    let mut walk = Walk { config, mark, tail: Tail::default(), unlinked: true, ended: false, findings };
     let mut kept = Vec::new();
     let mut cut = Vec::new();
     let mut segments = Vec::new();
@@ -184,10 +183,12 @@ impl Walk<'_> {
                     self.report_cut(segment, frame);
                     continue;
                 }
-                // A frame that stands where it should and merely does not link says that one before is damaged,
-                // and that has been reported there.
                 if frame.offset != end {
                     self.report_damage(segment, end..frame.offset, frame.header.first_sequence);
+                } else if !self.unlinked {
+                    // It stands where it should and does not link: what is missing ended the segment before.
+                    let Position { segment, offset } = self.tail.position;
+                    self.report_damage(segment, offset..offset, frame.header.first_sequence);
                 }
             }
             if !frame.intact {
@@ -284,12 +285,7 @@ fn write_again(file: &SegmentFile, mark: Position, end: u32) -> Result<()> {
 }
 
 /// Makes the segment in which appending goes on; it says where the recovered log ends.
-fn start_behind(
-    environment: &Environment,
-    config: &LogConfig,
-    ahead: &mut Ahead,
-    tail: &Tail,
-) -> Result<Writer> {
+fn start_behind(environment: &Environment, config: &LogConfig, ahead: &mut Ahead, tail: &Tail) -> Result<Writer> {
     let mut opening = opening_frame(config, tail, &[]);
     let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
     let prepared = make_first(environment, config, ahead, room)?;

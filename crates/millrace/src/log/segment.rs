@@ -154,11 +154,8 @@ impl Segment {
 
     /// The last waypoint that `before` holds for, or the segment's first frame.
     pub(crate) fn waypoint(&self, disk: &dyn Disk, before: impl Fn(&Waypoint) -> bool) -> Waypoint {
-        let first = Waypoint {
-            offset: SEGMENT_HEADER_BYTES,
-            sequence: self.first_sequence,
-            arrival_ms: self.first_arrival_ms,
-        };
+        let first =
+            Waypoint { offset: SEGMENT_HEADER_BYTES, sequence: self.first_sequence, arrival_ms: self.first_arrival_ms };
         let find = |waypoints: &[Waypoint]| waypoints[..waypoints.partition_point(&before)].last().copied();
         let noted = if self.summary().is_some() {
             // An index that cannot be read costs a walk from the segment's start, nothing else.

@@ -13,6 +13,7 @@ impl Log {
     ///
     /// The horizon is durable before this is called, so a crash in between leaves files that the next call removes.
     pub fn trim(&self, horizon: Position) -> Result<usize> {
+        let _one_at_a_time = self.upkeep.lock();
         let trimmed: Vec<_> = {
             let mut segments = self.segments.write();
             let gone = |segment: &Arc<super::Segment>| segment.index < horizon.segment && segment.summary().is_some();

@@ -44,7 +44,9 @@ impl Log {
             match segment.open(&*self.environment.disk) {
                 Ok(file) => return Ok(Some(Located { segment, file, offset, end })),
                 // Trimmed between the look and the opening: look again.
-                Err(error) if error.kind() == Kind::Io && self.segment_at(segment.index).is_none_or(|now| now.index > segment.index) => {}
+                Err(error)
+                    if error.kind() == Kind::Io
+                        && self.segment_at(segment.index).is_none_or(|now| now.index > segment.index) => {}
                 Err(error) => return Err(error),
             }
         }

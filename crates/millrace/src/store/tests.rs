@@ -53,7 +53,10 @@ fn a_missing_directory_becomes_a_store_that_keeps_its_identity() {
     assert_eq!(store.path(), path.canonicalize().expect("it exists"));
     drop(store);
     let again = claim(&path, Create::Never).expect("it is a store");
-    assert_eq!((again.id(), again.identity.version, again.identity.created.as_str()), ("00000abcdef01234", 0, "2026-01-01T00:00:00.000Z"));
+    assert_eq!(
+        (again.id(), again.identity.version, again.identity.created.as_str()),
+        ("00000abcdef01234", 0, "2026-01-01T00:00:00.000Z")
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
 use expiry::ExpiryClock;
-use pack::{Packer, Placement};
+use pack::Placement;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -80,7 +80,6 @@ pub(crate) struct StreamInner {
     codec: SequenceCodec,
     map: ShardMap,
     engine: Arc<Inner>,
-    packers: Mutex<Vec<Packer>>,
     horizon: RwLock<Horizon>,
     expiry: Mutex<ExpiryClock>,
     // The control log knows that the log's own files are ahead of the last clean close.
@@ -137,7 +136,6 @@ impl StreamInner {
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
             map,
             engine,
-            packers: Mutex::new(Vec::new()),
             horizon: RwLock::new(entry.horizon),
             expiry: Mutex::new(expiry),
             opened: AtomicBool::new(entry.clean_tail.is_none()),
@@ -199,7 +197,7 @@ impl Stream {
         commit: Commit,
     ) -> Result<Appended> {
         self.0.check_usable()?;
-        let mut packer = self.0.packers.lock().pop().unwrap_or_default();
+        let mut packer = self.0.engine.take_packer();
         let bytes_max = self.0.config.read().max_record_bytes;
         packer.load(staged, count, bytes_max, &self.0.map)?;
         self.note_opened()?;
@@ -214,7 +212,7 @@ impl Stream {
             end = appended.end;
         }
         if staged.len() <= PACKER_BYTES_KEPT {
-            self.0.packers.lock().push(packer);
+            self.0.engine.keep_packer(packer);
         }
         if commit == Commit::Engine {
             self.0.engine.committer.appended(&self.0.log, self.0.durability());

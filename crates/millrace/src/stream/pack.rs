@@ -218,8 +218,7 @@ fn check_key(key: &[u8], index: usize) -> Result<()> {
     if (1..=KEY_CHARACTERS_MAX).contains(&characters) {
         return Ok(());
     }
-    let message = format!(
-        "record {index}: expected a partition key of 1 to {KEY_CHARACTERS_MAX} characters, got {characters}"
-    );
+    let message =
+        format!("record {index}: expected a partition key of 1 to {KEY_CHARACTERS_MAX} characters, got {characters}");
     Err(Error::new(Kind::InvalidKey, message))
 }

@@ -166,7 +166,8 @@ impl Reader {
             StartAt::AtTimestamp(arrival_ms) => {
                 let now_ms = stream.engine.environment.clock.wall_ms();
                 if arrival_ms > now_ms {
-                    let message = format!("expected a timestamp that is not in the future ({now_ms}), got {arrival_ms}");
+                    let message =
+                        format!("expected a timestamp that is not in the future ({now_ms}), got {arrival_ms}");
                     return Err(Error::new(Kind::InvalidArgument, message));
                 }
                 (log.position_of_time(arrival_ms)?, 0)
@@ -196,7 +197,8 @@ impl Reader {
         let log = Arc::clone(&self.stream.log);
         let published = log.published();
         let limit = self.stream.visible(self.visibility);
-        let mut gathered = Gathered { runs: Vec::new(), records_left: records_max.max(1), bytes_left: bytes_max.max(1) };
+        let mut gathered =
+            Gathered { runs: Vec::new(), records_left: records_max.max(1), bytes_left: bytes_max.max(1) };
         while let Some(located) = log.locate(self.frame, limit)? {
             self.go_to(Position::new(located.segment.index, located.offset));
             if !self.gather(&located, &mut gathered)? {

@@ -1,0 +1,12 @@
+#![allow(dead_code)]
+//! What the engine promises, a file a kind of promise, through its public interface alone.
+//!
+//! One program for all: they share `support`, and are linked once.
+
+mod damage;
+mod faults;
+mod kill;
+mod lifecycle;
+mod model;
+mod retention;
+mod support;
