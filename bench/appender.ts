@@ -3,20 +3,20 @@
  * flight, one `flush` at the end, which counts.
  */
 import { MillraceError, type Stream } from 'millrace'
-import { makeKeyOrder, makeKeys, makePayloads } from './bench.js'
+import { makeFreshKeys, makePayloads } from './bench.js'
 
 /** Appends between two looks at the clock. */
 const APPENDS_PER_LOOK = 512
 
 /** Records of one size with uniform keys, that go on where they stopped. */
 export class Appender {
-  readonly #keys = makeKeys()
-  readonly #order = makeKeyOrder()
+  readonly #keys: readonly string[]
   readonly #payloads: Uint8Array[]
   #appended = 0
 
-  /** Records carry `recordBytes` bytes of data. */
-  constructor(recordBytes: number) {
+  /** Records carry `recordBytes` bytes of data, and the keys in their order, again and again. */
+  constructor(recordBytes: number, keys: readonly string[] = makeFreshKeys()) {
+    this.#keys = keys
     this.#payloads = makePayloads(recordBytes)
   }
 
@@ -48,7 +48,7 @@ export class Appender {
 
   #appendSome(stream: Stream<Uint8Array>): void {
     for (let i = 0; i < APPENDS_PER_LOOK; i++) {
-      const partitionKey = this.#keys[this.#order[this.#appended & (this.#order.length - 1)]!]!
+      const partitionKey = this.#keys[this.#appended % this.#keys.length]!
       stream.append({ partitionKey, data: this.#payloads[this.#appended & 63]! })
       this.#appended += 1
     }

@@ -1,6 +1,9 @@
 /**
  * What every contest is given, and the data that several of them write.
  */
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Millrace } from 'millrace'
 import type { Limits } from './limits.js'
 import type { Workspace } from './workspace.js'
@@ -19,23 +22,37 @@ export const KEYS = 100_000
 /** Bytes in a MiB. */
 export const MIB = 2 ** 20
 
-/** The keys, made before anything is timed. */
-export function makeKeys(): string[] {
-  return Array.from({ length: KEYS }, (_, i) => `user-${String(i).padStart(6, '0')}`)
+/** Appends after which the keys repeat in the same order. */
+const KEY_SEQUENCE = 2 ** 20
+
+/**
+ * Keys in the order of their use, uniform over {@link KEYS} distinct ones, from a fixed seed. Each is a string of its
+ * own, as it is when a caller has just parsed it, so that what is timed is the append and not the search for a string
+ * that was last touched 100,000 records ago.
+ */
+export function makeFreshKeys(): string[] {
+  return keyNumbers().map(keyName)
 }
 
-/** 2^20 uniform indexes into the keys, from a fixed seed, so that each run appends the same sequence of keys. */
-export function makeKeyOrder(): Uint32Array {
-  const order = new Uint32Array(2 ** 20)
+/** The same keys in the same order, but 100,000 shared strings, which the processor's cache does not hold. */
+export function makeSharedKeys(): string[] {
+  const keys = Array.from({ length: KEYS }, (_, i) => keyName(i))
+  return keyNumbers().map((number) => keys[number]!)
+}
+
+function keyName(number: number): string {
+  return `user-${String(number).padStart(6, '0')}`
+}
+
+function keyNumbers(): number[] {
   let state = 0x9e37_79b9
-  for (let i = 0; i < order.length; i++) {
+  return Array.from({ length: KEY_SEQUENCE }, () => {
     // xorshift32: no period shorter than 2^32 - 1, and no modulo bias that matters at 100,000 keys.
     state ^= state << 13
     state ^= state >>> 17
     state ^= state << 5
-    order[i] = (state >>> 0) % KEYS
-  }
-  return order
+    return (state >>> 0) % KEYS
+  })
 }
 
 /** A few payloads of the same length and different bytes, so that no copy comes from one hot cache line. */
@@ -46,6 +63,15 @@ export function makePayloads(bytes: number): Uint8Array[] {
 /** Writes out what earlier sides left in memory, so that this one does not pay for it. */
 export function settle({ limits, workspace }: Bench): void {
   limits.syncFileSystem(workspace.directory)
+}
+
+/** Waits until nothing below the folder has grown for a moment: what the engine prepares is prepared. */
+export async function untilPrepared(directory: string): Promise<void> {
+  let known = -1
+  for (let bytes = allocatedBytes(directory); bytes !== known; bytes = allocatedBytes(directory)) {
+    known = bytes
+    await delay(250)
+  }
 }
 
 /** Opens a fresh data directory of the given name, and returns what closes and removes it. */
@@ -59,4 +85,12 @@ export async function openFresh(
     bench.workspace.discard(name)
   }
   return { millrace, remove }
+}
+
+/** Bytes of blocks that all files below take, which is less than their lengths where they are sparse. */
+export function allocatedBytes(directory: string): number {
+  return readdirSync(directory, { withFileTypes: true }).reduce((sum, entry) => {
+    const path = join(directory, entry.name)
+    return sum + (entry.isDirectory() ? allocatedBytes(path) : statSync(path).blocks * 512)
+  }, 0)
 }

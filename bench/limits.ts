@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url'
 /** In what state `prepareFile` leaves a file. */
 export type FileState = 'growing' | 'allocated' | 'rewritten'
 
+/** Whether a publisher sleeps or spins until its next turn. */
+export type Pace = 'sleep' | 'spin'
+
 /** What the crate exports; its documentation stands there. */
 export interface Limits {
   emptyCall(): void
@@ -24,13 +27,13 @@ export interface Limits {
 /** A page that a native thread stamps. */
 export interface StampPage {
   buffer(): ArrayBuffer
-  storeFromThread(intervalUs: number, count: number): void
+  storeFromThread(pace: Pace, intervalUs: number, count: number): void
 }
 
 /** A bare thread-safe function. */
 export interface Waker {
   wake(): void
-  wakeFromThread(intervalUs: number, count: number): void
+  wakeFromThread(pace: Pace, intervalUs: number, count: number): void
   close(): void
 }
 

@@ -7,7 +7,7 @@
 import { once } from 'node:events'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { Millrace, type Stream } from 'millrace'
-import { type Limits, loadLimits } from './limits.js'
+import { type Limits, loadLimits, type Pace } from './limits.js'
 
 /** Bytes of a stamped record; the first eight are the time of the publish call, a float64 of `nowNs`. */
 const RECORD_BYTES = 100
@@ -19,9 +19,10 @@ interface Setting {
 }
 
 /** What it is told for each run. */
-interface Job {
+export interface Job {
   readonly count: number
   readonly intervalMs: number
+  readonly pace: Pace
 }
 
 /** On Node 20 a worker does not inherit the loader of TypeScript; this registers it before the module is loaded. */
@@ -103,17 +104,25 @@ function publishPaced(
   stream: Stream<Uint8Array>,
   limits: Limits,
   record: StampedRecord,
-  { count, intervalMs }: Job,
+  { count, intervalMs, pace }: Job,
 ): Float64Array {
-  const sleeper = new Int32Array(new SharedArrayBuffer(4))
   const took = new Float64Array(count)
   for (let i = 0; i < count; i++) {
-    Atomics.wait(sleeper, 0, 0, intervalMs)
+    pause(limits, pace, intervalMs)
     const started = limits.nowNs()
     publishStamp(stream, limits, record)
     took[i] = limits.nowNs() - started
   }
   return took
+}
+
+/** Nobody ever wakes who waits here. */
+const sleeper = new Int32Array(new SharedArrayBuffer(4))
+
+function pause(limits: Limits, pace: Pace, milliseconds: number): void {
+  if (pace === 'sleep') return void Atomics.wait(sleeper, 0, 0, milliseconds)
+  const until = limits.nowNs() + milliseconds * 1e6
+  while (limits.nowNs() < until);
 }
 
 if (!isMainThread) await serve(workerData as Setting)

@@ -5,7 +5,8 @@
  * segment, or a slab of owned copies). Both are never written again where a batch points, so that records can be
  * kept as long as the program likes; a kept record keeps its window and source in memory.
  */
-import type { Codec } from './codec.js'
+import assert from 'node:assert'
+import { inspect } from 'node:util'
 import { asciiKey } from './keys.js'
 
 const HEADER_BYTES = 64
@@ -42,7 +43,7 @@ export class Window {
 
 /** What a batch needs of its stream to make values lazily. */
 export interface RecordSource<T> {
-  readonly codec: Codec<T>
+  decode(bytes: Uint8Array): T
   sequenceNumber(shard: number, sequence: bigint): string
 }
 
@@ -62,6 +63,8 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
   readonly #window: Window
   readonly #first: number
   readonly #bytes: Buffer
+  /** The bytes' buffer, kept because asking a `Buffer` for it is a call into C++. */
+  readonly #memory: ArrayBufferLike
   readonly #source: RecordSource<T>
 
   /** @internal */
@@ -70,7 +73,9 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
     this.millisBehindLatest = millisBehindLatest
     this.#window = window
     this.#first = window.used
+    assert(bytes.byteOffset === 0, 'descriptors count from the start of the buffer')
     this.#bytes = bytes
+    this.#memory = bytes.buffer
     this.#source = source
   }
 
@@ -91,13 +96,12 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
   data(index: number): Uint8Array {
     const word = this.#at(index) * META_WORDS
     const meta = this.#window.meta
-    const bytes = this.#bytes
-    return new Uint8Array(bytes.buffer, bytes.byteOffset + word32(meta, word), word32(meta, word + 1))
+    return new Uint8Array(this.#memory, word32(meta, word), word32(meta, word + 1))
   }
 
   /** The data as the stream's codec decodes it. */
   value(index: number): T {
-    return this.#source.codec.decode(this.data(index))
+    return this.#source.decode(this.data(index))
   }
 
   /** Number of bytes of a record's data. */
@@ -180,6 +184,12 @@ export class StreamRecord<T = Uint8Array> {
   /** When the record arrived; it never decreases over a stream. */
   get approximateArrivalTimestamp(): Date {
     return new Date(this.#batch.arrivalTime(this.#index))
+  }
+
+  /** What a log shows of the record. @internal */
+  [inspect.custom](): object {
+    const { shardId, sequenceNumber, partitionKey, approximateArrivalTimestamp, data } = this
+    return { shardId, sequenceNumber, partitionKey, approximateArrivalTimestamp, data }
   }
 }
 

@@ -5,7 +5,7 @@
  */
 export { Millrace } from './millrace.js'
 export { Stream } from './stream.js'
-export type { PutResult } from './put.js'
+export type { PutResult } from './put-result.js'
 export { Reader } from './reader.js'
 export { Batch, StreamRecord } from './batch.js'
 export { json, lz4, raw, type Codec } from './codec.js'

@@ -13,33 +13,96 @@ export function asciiKey(bytes: Buffer, end: number, length: number): string {
 }
 
 function shortKey(bytes: Buffer, start: number, length: number): string {
-  const at = (index: number): number => bytes[start + index] as number
+  const at = start
   const code = String.fromCharCode
   switch (length) {
     case 1:
-      return code(at(0))
+      return code(bytes[at]!)
     case 2:
-      return code(at(0), at(1))
+      return code(bytes[at]!, bytes[at + 1]!)
     case 3:
-      return code(at(0), at(1), at(2))
+      return code(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!)
     case 4:
-      return code(at(0), at(1), at(2), at(3))
+      return code(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!)
     case 5:
-      return code(at(0), at(1), at(2), at(3), at(4))
+      return code(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!, bytes[at + 4]!)
     case 6:
-      return code(at(0), at(1), at(2), at(3), at(4), at(5))
+      return code(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!, bytes[at + 4]!, bytes[at + 5]!)
     case 7:
-      return code(at(0), at(1), at(2), at(3), at(4), at(5), at(6))
+      return code(
+        bytes[at]!,
+        bytes[at + 1]!,
+        bytes[at + 2]!,
+        bytes[at + 3]!,
+        bytes[at + 4]!,
+        bytes[at + 5]!,
+        bytes[at + 6]!,
+      )
     case 8:
-      return code(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
+      return code(
+        bytes[at]!,
+        bytes[at + 1]!,
+        bytes[at + 2]!,
+        bytes[at + 3]!,
+        bytes[at + 4]!,
+        bytes[at + 5]!,
+        bytes[at + 6]!,
+        bytes[at + 7]!,
+      )
     case 9:
-      return code(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8))
+      return code(
+        bytes[at]!,
+        bytes[at + 1]!,
+        bytes[at + 2]!,
+        bytes[at + 3]!,
+        bytes[at + 4]!,
+        bytes[at + 5]!,
+        bytes[at + 6]!,
+        bytes[at + 7]!,
+        bytes[at + 8]!,
+      )
     case 10:
-      return code(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9))
+      return code(
+        bytes[at]!,
+        bytes[at + 1]!,
+        bytes[at + 2]!,
+        bytes[at + 3]!,
+        bytes[at + 4]!,
+        bytes[at + 5]!,
+        bytes[at + 6]!,
+        bytes[at + 7]!,
+        bytes[at + 8]!,
+        bytes[at + 9]!,
+      )
     case 11:
-      return code(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9), at(10))
+      return code(
+        bytes[at]!,
+        bytes[at + 1]!,
+        bytes[at + 2]!,
+        bytes[at + 3]!,
+        bytes[at + 4]!,
+        bytes[at + 5]!,
+        bytes[at + 6]!,
+        bytes[at + 7]!,
+        bytes[at + 8]!,
+        bytes[at + 9]!,
+        bytes[at + 10]!,
+      )
     case 12:
-      return code(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9), at(10), at(11))
+      return code(
+        bytes[at]!,
+        bytes[at + 1]!,
+        bytes[at + 2]!,
+        bytes[at + 3]!,
+        bytes[at + 4]!,
+        bytes[at + 5]!,
+        bytes[at + 6]!,
+        bytes[at + 7]!,
+        bytes[at + 8]!,
+        bytes[at + 9]!,
+        bytes[at + 10]!,
+        bytes[at + 11]!,
+      )
     default:
       return bytes.toString('latin1', start, start + length)
   }

@@ -155,6 +155,20 @@ export class Millrace implements AsyncDisposable {
   }
 
   /**
+   * Takes the wall clock for right. A clock that jumps, and a store that was closed for more than an hour, pause the
+   * expiry of records (a warning says so): nothing is deleted too early, and records stay longer, until this is called.
+   *
+   * Rejects with `ERR_MILLRACE_CLOSED` or `ERR_MILLRACE_IO`.
+   *
+   * @example
+   * if (millrace.warnings.some((warning) => warning.includes('clock'))) await millrace.acceptClock()
+   */
+  async acceptClock(): Promise<void> {
+    this.#checkOpen()
+    await mappedAsync(() => this.#native.acceptClock())
+  }
+
+  /**
    * Acknowledges what is in flight, ends readers, and closes the store. Closing again waits for the same; any other
    * call afterwards fails with `ERR_MILLRACE_CLOSED`. Rejects when records in flight could not be acknowledged; the
    * store is closed even so.

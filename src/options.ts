@@ -148,7 +148,7 @@ export interface ReadOptions {
   readonly copy?: boolean
   /**
    * Most records in one batch, 1 to 65,536.
-   * @default 4096
+   * @default 1024
    */
   readonly maxRecords?: number
   /**

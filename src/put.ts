@@ -11,73 +11,15 @@
  *   the next `append` or flush throws.
  */
 import type { NativeStream } from './binding.js'
-import { formatShardId } from './batch.js'
 import { checkWhole } from './checks.js'
 import { MillraceError, closed, fromNative, mapped } from './errors.js'
 import { keepAlive, unlisten } from './events.js'
 import type { AppendLimits } from './options.js'
+import { LazyPutResult, Sent, type PutGroup, type PutResult } from './put-result.js'
 import { Staging, checkRecord, stagedBytesMax } from './staging.js'
 
 const IN_FLIGHT_BYTES_DEFAULT = 64 * 1024 * 1024
 const IN_FLIGHT_RECORDS_DEFAULT = 1024 * 1024
-
-/** Where a record was written. */
-export interface PutResult {
-  /** Such as `'shardId-000000000000'`. */
-  readonly shardId: string
-  /** 56 decimal digits; as an integer it grows over a shard. */
-  readonly sequenceNumber: string
-}
-
-/** Puts of one batch that one promise waits for: records `first` to `first + count - 1`. */
-interface Waiting {
-  readonly first: number
-  count: number
-  readonly resolve: (batch: Sent) => void
-  readonly reject: (error: MillraceError) => void
-}
-
-/** Records that are staged together, and later in flight together. */
-class Sent {
-  readonly waiting: Waiting[] = []
-  /** Records staged by `append`, for which no promise waits. */
-  appended = 0
-  bytes = 0
-  records = 0
-  position = 0
-  shards: Uint32Array | null = null
-  sequences: BigUint64Array | null = null
-}
-
-/** Formats where a record was written only when asked: most callers never look. */
-class LazyPutResult implements PutResult {
-  readonly #native: NativeStream
-  readonly #batch: Sent
-  readonly #index: number
-
-  constructor(native: NativeStream, batch: Sent, index: number) {
-    this.#native = native
-    this.#batch = batch
-    this.#index = index
-  }
-
-  get shardId(): string {
-    return formatShardId(this.#shard)
-  }
-
-  get sequenceNumber(): string {
-    const sequence = this.#batch.sequences?.[this.#index] as bigint
-    return mapped(() => this.#native.sequenceNumber(this.#shard, sequence))
-  }
-
-  get #shard(): number {
-    return this.#batch.shards?.[this.#index] as number
-  }
-
-  toJSON(): PutResult {
-    return { shardId: this.shardId, sequenceNumber: this.sequenceNumber }
-  }
-}
 
 /** What the appender must know of its stream. */
 export interface AppenderOptions {
@@ -130,7 +72,7 @@ export class Appender {
   /** Stages a record and resolves when it is acknowledged. */
   put(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): Promise<PutResult> {
     this.#stage(partitionKey, data, hashKey)
-    const first = this.#current.records - 1
+    const first = this.#staging.count - 1
     const promise = new Promise<PutResult>((resolve, reject) => {
       const settle = (batch: Sent): void => resolve(new LazyPutResult(this.#native, batch, first))
       this.#current.waiting.push({ first, count: 1, resolve: settle, reject })
@@ -142,14 +84,14 @@ export class Appender {
   /** Stages a record as the next of `group`, whose results come in order. */
   putInto(group: PutGroup, partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): void {
     this.#stage(partitionKey, data, hashKey)
-    group.extend(this.#current, this.#native)
+    group.extend(this.#current, this.#staging.count - 1, this.#native)
     this.#scheduleSoon()
   }
 
   /** Whether `append` or `put` would take a record of this size now. */
   accepts(partitionKey: string, data: Uint8Array): boolean {
-    const bytes = stagedBytesMax(partitionKey, data)
-    return this.#inFlightBytes + bytes <= this.#bytesMax && this.#inFlightRecords < this.#recordsMax
+    const bytesMax = stagedBytesMax(partitionKey, data)
+    return this.#takes(bytesMax) || this.#makeRoom(bytesMax)
   }
 
   /** Resolves when all that was staged before is acknowledged. */
@@ -217,25 +159,27 @@ export class Appender {
   #stage(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): void {
     if (this.#closed) throw closed(`stream '${this.#options.name}'`)
     checkRecord(partitionKey, data, this.#options.maxRecordBytes)
-    const bytes = stagedBytesMax(partitionKey, data)
-    if (this.#inFlightBytes + bytes > this.#bytesMax || this.#inFlightRecords >= this.#recordsMax) this.#makeRoom(bytes)
-    if (!this.#staging.fits(partitionKey, data)) this.#submit()
-    this.#staging.add(partitionKey, data, hashKey)
-    const current = this.#current
-    current.records += 1
-    current.bytes += bytes
-    this.#inFlightBytes += bytes
-    this.#inFlightRecords += 1
+    const bytesMax = stagedBytesMax(partitionKey, data)
+    if (!this.#takes(bytesMax) && !this.#makeRoom(bytesMax)) throw this.#backpressure(bytesMax)
+    if (!this.#staging.fits(bytesMax)) this.#submit()
+    this.#staging.add(partitionKey, data, hashKey, bytesMax)
   }
 
-  /** Takes what was acknowledged since the last wake-up; throws when that is not enough. */
-  #makeRoom(bytes: number): void {
+  #takes(bytes: number): boolean {
+    const { length, count } = this.#staging
+    return this.#inFlightBytes + length + bytes <= this.#bytesMax && this.#inFlightRecords + count < this.#recordsMax
+  }
+
+  /** Takes what was acknowledged since the last wake-up; whether that is enough. */
+  #makeRoom(bytes: number): boolean {
     this.#submit()
     if (this.#inFlight.length > 0) this.#settle()
     // A record larger than the limit passes when nothing else is in flight; otherwise it could never be written.
-    if (this.#inFlightRecords === 0) return
-    if (this.#inFlightBytes + bytes <= this.#bytesMax && this.#inFlightRecords < this.#recordsMax) return
-    throw new MillraceError(
+    return this.#inFlightRecords === 0 || this.#takes(bytes)
+  }
+
+  #backpressure(bytes: number): MillraceError {
+    return new MillraceError(
       'ERR_MILLRACE_BACKPRESSURE',
       `expected at most ${this.#bytesMax} bytes and ${this.#recordsMax} records in flight on stream ` +
         `'${this.#options.name}', got ${this.#inFlightBytes + bytes} and ${this.#inFlightRecords + 1}; await drain()`,
@@ -255,30 +199,32 @@ export class Appender {
 
   /** One native call for all that is staged. What the log refuses is settled here, it never throws. */
   #submit(): void {
+    const staging = this.#staging
+    if (staging.count === 0) return
     const batch = this.#current
-    if (batch.records === 0) return
     this.#current = new Sent()
+    batch.bytes = staging.length
+    batch.records = staging.count
     if (batch.waiting.length > 0) {
       batch.shards = new Uint32Array(batch.records)
       batch.sequences = new BigUint64Array(batch.records)
     }
-    const staging = this.#staging
     try {
       batch.position = this.#native.append(staging.bytes, staging.length, staging.count, batch.shards, batch.sequences)
     } catch (error) {
-      this.#release(batch)
       this.#fail(batch, fromNative(error))
-      this.#wakeDrained()
       return
     } finally {
       staging.clear()
     }
     if (this.#options.acknowledgedWhenDurable) this.#enqueue(batch)
-    else this.#acknowledge(batch)
+    else for (const waiting of batch.waiting) waiting.resolve(batch)
   }
 
   #enqueue(batch: Sent): void {
     this.#inFlight.push(batch)
+    this.#inFlightBytes += batch.bytes
+    this.#inFlightRecords += batch.records
     if (this.#inFlight.length > 1) return
     keepAlive.hold()
     this.#settle()
@@ -286,23 +232,18 @@ export class Appender {
 
   /** Arms the wake-up first and looks second, so that a watermark that moves in between is not missed. */
   #settle(): void {
-    let failure: MillraceError | undefined
     const watermark = this.#native.armAcknowledged()
-    let acknowledged = 0
-    while (acknowledged < this.#inFlight.length) {
-      const batch = this.#inFlight[acknowledged] as Sent
-      if (batch.position > watermark) {
-        failure ??= this.#failure()
-        if (failure === undefined) break
-        this.#release(batch)
-        this.#fail(batch, failure)
-      } else {
-        this.#acknowledge(batch)
-      }
-      acknowledged += 1
+    const acknowledged = this.#inFlight.findIndex(({ position }) => position > watermark)
+    const failure = acknowledged < 0 ? undefined : this.#failure()
+    const settled = this.#inFlight.splice(0, acknowledged < 0 || failure !== undefined ? Infinity : acknowledged)
+    if (settled.length === 0) return
+    for (const batch of settled) {
+      this.#inFlightBytes -= batch.bytes
+      this.#inFlightRecords -= batch.records
+      if (failure !== undefined && batch.position > watermark) this.#fail(batch, failure)
+      else for (const waiting of batch.waiting) waiting.resolve(batch)
     }
-    this.#inFlight.splice(0, acknowledged)
-    if (acknowledged > 0 && this.#inFlight.length === 0) keepAlive.release()
+    if (this.#inFlight.length === 0) keepAlive.release()
     this.#wakeDrained()
   }
 
@@ -311,20 +252,9 @@ export class Appender {
     return message === null ? undefined : fromNative(new Error(message))
   }
 
-  #acknowledge(batch: Sent): void {
-    this.#release(batch)
-    for (const waiting of batch.waiting) waiting.resolve(batch)
-    this.#wakeDrained()
-  }
-
   #fail(batch: Sent, error: MillraceError): void {
     if (batch.appended > 0) this.#refused = { error, records: (this.#refused?.records ?? 0) + batch.appended }
     for (const waiting of batch.waiting) waiting.reject(error)
-  }
-
-  #release(batch: Sent): void {
-    this.#inFlightBytes -= batch.bytes
-    this.#inFlightRecords -= batch.records
   }
 
   #takeRefused(): MillraceError {
@@ -344,40 +274,5 @@ export class Appender {
 
   #checkOpen(): void {
     if (this.#closed) throw closed(`stream '${this.#options.name}'`)
-  }
-}
-
-/** The puts of one `putMany`: one promise a batch that they went into, not one a record. */
-export class PutGroup {
-  readonly #pieces: Promise<PutResult[]>[] = []
-  #batch: Sent | undefined
-  #piece: Waiting | undefined
-
-  /** Adds the record that was staged last. */
-  extend(batch: Sent, native: NativeStream): void {
-    const index = batch.records - 1
-    const piece = this.#piece
-    if (this.#batch === batch && piece !== undefined && piece.first + piece.count === index) {
-      piece.count += 1
-      return
-    }
-    const promise = new Promise<PutResult[]>((resolve, reject) => {
-      const settle = (sent: Sent): void => {
-        const { first, count } = waiting
-        resolve(Array.from({ length: count }, (_, i) => new LazyPutResult(native, sent, first + i)))
-      }
-      const waiting: Waiting = { first: index, count: 1, resolve: settle, reject }
-      batch.waiting.push(waiting)
-      this.#piece = waiting
-    })
-    // The caller may still be staging when a piece fails; `results` reports it.
-    promise.catch(() => {})
-    this.#batch = batch
-    this.#pieces.push(promise)
-  }
-
-  /** All results, in the order of the records. */
-  async results(): Promise<PutResult[]> {
-    return (await Promise.all(this.#pieces)).flat()
   }
 }

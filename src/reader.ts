@@ -7,9 +7,9 @@
  */
 import type { NativeReader } from './binding.js'
 import { Batch, Window, type RecordSource } from './batch.js'
-import { MillraceError, aborted, closed, invalidArgument, mapped } from './errors.js'
+import { aborted, closed, invalidArgument, mapped, type MillraceError } from './errors.js'
 import { keepAlive, listen, unlisten } from './events.js'
-import { SegmentViews } from './segments.js'
+import type { SegmentViews } from './segments.js'
 
 const SLAB_BYTES = 1024 * 1024
 /** What `next` of the native reader returns instead of a count of records. */

@@ -42,15 +42,15 @@ export class Staging {
     if (this.#bytes !== undefined && this.#bytes.length > STAGING_BYTES) this.#bytes = undefined
   }
 
-  /** Whether a record of this size still fits; if not, submit what is staged first. */
-  fits(partitionKey: string, data: Uint8Array): boolean {
-    return this.length === 0 || this.length + stagedBytesMax(partitionKey, data) <= STAGING_BYTES
+  /** Whether a record of up to `bytesMax` bytes still fits; if not, submit what is staged first. */
+  fits(bytesMax: number): boolean {
+    return this.length === 0 || this.length + bytesMax <= STAGING_BYTES
   }
 
   /** Stages one record that {@link checkRecord} has passed and that {@link fits}. */
-  add(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): void {
-    if (this.#bytes === undefined || this.length + stagedBytesMax(partitionKey, data) > this.#bytes.length) {
-      this.#grow(Math.max(STAGING_BYTES, stagedBytesMax(partitionKey, data)))
+  add(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined, bytesMax: number): void {
+    if (this.#bytes === undefined || this.length + bytesMax > this.#bytes.length) {
+      this.#grow(Math.max(STAGING_BYTES, bytesMax))
     }
     const bytes = this.#bytes as Buffer
     const view = this.#view as DataView

@@ -1,12 +1,16 @@
-/** The demo holds all of its checks, leaves nothing behind, and says so when a check does not hold. */
+/** The demo holds all of its checks, leaves nothing behind, and names a check that does not hold. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { Ledger } from '../src/cli/demo/ledger.js'
+import { Report } from '../src/cli/demo/report.js'
 import { acknowledgementLine, parseAcknowledgements } from '../src/cli/demo/witness.js'
+import { Output } from '../src/cli/output.js'
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const CHECKS = 13
@@ -51,6 +55,18 @@ it('an_unfinished_acknowledgement_is_none', () => {
     expect(parseAcknowledgements(line + line.slice(0, cut))).toEqual([acknowledgement])
     expect(parseAcknowledgements(line.slice(0, cut))).toEqual([])
   }
+})
+
+it('a_check_that_does_not_hold_is_named_in_the_verdict', async () => {
+  const stream = new PassThrough()
+  const report = new Report(new Output(stream), { silent: false, color: false })
+  await report.step('Count')
+  await report.check('records', 3, 3)
+  await report.check('records lost', 0, 1)
+  await report.summary()
+  stream.end()
+  expect(report.failed).toMatchObject([{ step: 'Count', claim: 'records lost', ok: false }])
+  expect(await text(stream)).toMatch(/1 of 2 checks failed, in .*\n {2}✗ Count: records lost: expected 0, got 1\n$/)
 })
 
 function ledger(...records: [key: string, data: string][]): Ledger {

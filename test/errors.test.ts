@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ERROR_CODES, Millrace, MillraceError, type Stream } from '../src/index.js'
 import { allRecords, appendKeys, bytes, codeOf, openStore } from './store.js'
-import { emptyFolder, root } from './support.js'
+import { emptyFolder, root, run } from './support.js'
 
 const data = bytes('x')
 
@@ -125,6 +125,32 @@ test('a second process is refused and told who holds the store; when the holder 
   holder.kill('SIGKILL')
   await once(holder, 'exit')
   await openStore(folder)
+})
+
+test('a full disk refuses what does not fit and names how much; what was acknowledged stays and more fits later', async () => {
+  const folder = emptyFolder()
+  // The largest file that the process may make stands for the disk: a segment beyond it cannot be allocated.
+  const program = `
+    import { Millrace } from ${JSON.stringify(join(root, 'dist/index.js'))}
+    const millrace = await Millrace.open(${JSON.stringify(folder)})
+    const stream = await millrace.createStream('filled', { durability: 'os' })
+    let acknowledged = 0
+    for (let refused; refused === undefined; ) {
+      for (let i = 0; i < 10; i += 1) stream.append({ partitionKey: 'k', data: new Uint8Array(10_000) })
+      await stream.flush().then(() => (acknowledged += 10), (error) => (refused = error))
+      if (refused) console.log(JSON.stringify({ acknowledged, code: refused.code, retryable: refused.retryable, message: refused.message }))
+    }
+    const { length } = stream.read({ from: 'TRIM_HORIZON', follow: false }).nextSync()
+    await millrace.close().catch((error) => console.log(error.message))`
+  const limited = `ulimit -f 3000; exec "$0" --input-type=module -e "$1"`
+  const { status, output } = await run('bash', ['-c', limited, process.execPath, program], root)
+  expect({ status, output }).toMatchObject({ status: 0 })
+  const told = JSON.parse(output.split('\n')[0] as string)
+  expect(told).toMatchObject({ code: 'ERR_MILLRACE_DISK_FULL', retryable: true })
+  expect(told.message).toMatch(/^10 appended records failed: /)
+  const stream = await (await openStore(folder)).stream('filled')
+  expect((await allRecords(stream.read({ from: 'TRIM_HORIZON', follow: false }))).length).toBe(told.acknowledged)
+  await appendKeys(stream, ['after'])
 })
 
 test('errors of another copy of the package are recognised by their code, others are not', () => {

@@ -142,6 +142,29 @@ test('backpressure refuses what is too much, drain tells when there is room, and
   expect((await allRecords(stream.read(fromStart))).length).toBe(taken)
 })
 
+test('appendMany takes an array in order and says where it stopped when there is no more room', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('arrays', { maxInFlightRecords: 300 })
+  const records = keys(5000).map((partitionKey) => ({ partitionKey, data: bytes(partitionKey) }))
+  let stops = 0
+  for (let next = 0; (next = stream.appendMany(records, next)) < records.length; stops += 1) await stream.drain()
+  await stream.flush()
+  const read = await allRecords(stream.read(fromStart))
+  expect(read.map(({ partitionKey }) => partitionKey)).toEqual(keys(5000))
+  expect(stops).toBeGreaterThan(0)
+})
+
+test('appendMany takes the records before one that is refused, and none behind it', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('refused')
+  const records = keys(200).map((partitionKey) => ({ partitionKey, data: bytes('x') }))
+  records[100] = { partitionKey: '', data: bytes('x') }
+  expect(await codeOf(() => stream.appendMany(records))).toBe('ERR_MILLRACE_INVALID_KEY')
+  await stream.flush()
+  const read = await allRecords(stream.read(fromStart))
+  expect(read.map(({ partitionKey }) => partitionKey)).toEqual(keys(100))
+})
+
 test('a record larger than the limit in flight passes alone', async () => {
   const millrace = await openStore()
   const stream = await millrace.createStream('large', { maxInFlightBytes: 1000 })

@@ -3,7 +3,7 @@
  */
 import type { Durability, Millrace } from 'millrace'
 import { Appender } from '../appender.js'
-import { type Bench, openFresh, settle } from '../bench.js'
+import { type Bench, makeSharedKeys, openFresh, settle } from '../bench.js'
 import { atLeast, type Contest, type Side, type Target } from '../rows.js'
 import { plainWrites } from './files.js'
 
@@ -49,6 +49,14 @@ function unsynced(bench: Bench, { name, bytes, os }: Size): Contest {
         target: os,
       }),
       await appends(bench, millrace, {
+        name: `append ${name}, os, keys cold in memory`,
+        bytes,
+        durability: 'os',
+        against: limit,
+        target: undefined,
+        keys: makeSharedKeys(),
+      }),
+      await appends(bench, millrace, {
         name: `append ${name}, interval 10 ms`,
         bytes,
         durability: { interval: 10 },
@@ -89,12 +97,14 @@ interface Appends {
   readonly durability: Durability
   readonly against: string
   readonly target: Target | undefined
+  /** Keys in the order of their use; fresh ones where none are given. */
+  readonly keys?: readonly string[]
 }
 
 async function appends(bench: Bench, millrace: Millrace, options: Appends): Promise<Side> {
-  const { name, bytes, durability, against, target } = options
+  const { name, bytes, durability, against, target, keys } = options
   const stream = await millrace.createStream(name.replaceAll(/\W+/g, '-'), { shards: SHARDS, durability })
-  const appender = new Appender(bytes)
+  const appender = new Appender(bytes, keys)
   await appender.appendFor(stream, WARM_UP_MS)
   const measure = () => {
     settle(bench)

@@ -3,7 +3,7 @@
  * growing files.
  */
 import { Appender } from '../appender.js'
-import { type Bench, MIB, openFresh, settle } from '../bench.js'
+import { type Bench, MIB, openFresh, settle, untilPrepared } from '../bench.js'
 import { type Contest, median, percentile, ratioAtLeast, type Side } from '../rows.js'
 import type { FileState } from '../limits.js'
 
@@ -23,13 +23,14 @@ function prepared(bench: Bench): Contest {
     const { millrace, remove } = await openFresh(bench, 'prepared')
     const appender = new Appender(RECORD_BYTES)
     const measure = async (round: number) => {
-      const name = `prepared-${round}`
       // Keys and frames take their share too; the segments must suffice for all of it.
-      const stream = await millrace.createStream(name, { shards: SHARDS, preallocate: bytes * 1.25 })
+      const stream = await millrace.createStream(`prepared-${round}`, {
+        shards: SHARDS,
+        preallocate: bytes * 1.25,
+      })
+      await untilPrepared(bench.workspace.path('prepared'))
       settle(bench)
-      const rate = await appender.appendRecords(stream, bytes / RECORD_BYTES)
-      await millrace.deleteStream(name)
-      return (rate * RECORD_BYTES) / MIB
+      return ((await appender.appendRecords(stream, bytes / RECORD_BYTES)) * RECORD_BYTES) / MIB
     }
     const name = 'append 1 KiB, synced, prepared segments'
     const sides = [

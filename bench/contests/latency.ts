@@ -3,11 +3,13 @@
  * bare thread-safe function, polled beside a bare poll of a shared word.
  *
  * A latency starts before the publish call, so that it contains the append; the limits start at the bare store or
- * wake. Engine and limit wake from the same kind of thread, because a wake of one's own event loop is cheaper.
+ * wake. Engine and limit wake from the same kind of thread at the same pace, because all of it is several times slower
+ * from a thread that slept.
  */
 import type { Reader, Stream } from 'millrace'
 import { type Bench, openFresh } from '../bench.js'
-import { Publisher, publishStamp, stampedRecord, stampOf } from '../publisher.js'
+import type { Pace, Waker } from '../limits.js'
+import { type Job, Publisher, publishStamp, stampedRecord, stampOf } from '../publisher.js'
 import { type Contest, type OpenContest, percentile, ratioAtMost, type Side } from '../rows.js'
 
 const INTERVAL_MS = 1
@@ -16,84 +18,95 @@ const STREAM = 'clock'
 /** How long a poll loop spins between two looks at how much has come. */
 const POLL_MS = 50
 
-/** Pushed from the reader's own thread and from another, and polled. */
+/** Publishes before the first round, without a pause, so that the code under test is compiled. */
+const WARM_UP = 20_000
+
+/**
+ * Pushed from the reader's own thread, which sleeps in between, and pushed and polled from another thread: once from
+ * one that is busy in between, once from one that sleeps, after which every cache is cold.
+ */
 export function latencyContests(bench: Bench): Contest[] {
   const rounds = bench.quick ? 3 : 5
+  const paces = ['spin', 'sleep'] as const
   return [
     { name: 'latency pushed, same thread', rounds, open: () => pushedFromHere(bench) },
-    { name: 'latency pushed, other thread', rounds, open: () => pushedFromThread(bench) },
-    { name: 'latency polled', rounds, open: () => polled(bench) },
+    ...paces.map((pace) => {
+      return { name: `latency pushed, ${PUBLISHER[pace]}`, rounds, open: () => pushedFromThread(bench, pace) }
+    }),
+    ...paces.map((pace) => ({ name: `latency polled, ${PUBLISHER[pace]}`, rounds, open: () => polled(bench, pace) })),
   ]
 }
 
+/** How a publisher in another thread is called in the names of rows. */
+const PUBLISHER: Readonly<Record<Pace, string>> = { spin: 'busy publisher', sleep: 'sleeping publisher' }
+
 function messages({ quick }: Bench): number {
-  return quick ? 300 : 2000
+  return quick ? 250 : 2000
 }
 
 async function pushedFromHere(bench: Bench): Promise<OpenContest> {
-  const limit = 'bare thread-safe function, woken from its own thread, p50'
-  const { millrace, remove } = await openFresh(bench, 'pushed-here')
+  const { millrace, remove } = await openFresh(bench, 'latency')
   const stream = await millrace.createStream(STREAM, { durability: 'os' })
   const record = stampedRecord()
-  const engine = () => {
-    return readStamps(bench, stream, (count) => everyInterval(count, () => publishStamp(stream, bench.limits, record)))
-  }
-  const bare = () => {
-    return collectWakes(bench, (waker, count) => everyInterval(count, () => waker.wake()))
-  }
-  return { sides: pushedSides(limit, 'publish → callback, pushed, same thread', bare, engine), close: remove }
+  const publish = () => publishStamp(stream, bench.limits, record)
+  await readStamps(bench, stream, WARM_UP, (count) => {
+    for (let i = 0; i < count; i++) publish()
+  })
+  const engine = () => readStamps(bench, stream, messages(bench), (count) => everyInterval(count, publish))
+  const bare = () => collectWakes(bench, (waker, count) => everyInterval(count, () => waker.wake()))
+  return { sides: pushedSides('same thread', bare, engine), close: remove }
 }
 
-async function pushedFromThread(bench: Bench): Promise<OpenContest> {
-  const limit = 'bare thread-safe function, woken from a native thread, p50'
-  const { millrace, remove } = await openFresh(bench, 'pushed-thread')
-  const stream = await millrace.createStream(STREAM, { durability: 'os' })
-  const publisher = await Publisher.start({ directory: bench.workspace.path('pushed-thread'), stream: STREAM })
+async function pushedFromThread(bench: Bench, pace: Pace): Promise<OpenContest> {
+  const { stream, publisher, close } = await openPublished(bench)
+  await readStamps(bench, stream, WARM_UP, (count) => void publisher.publish({ count, intervalMs: 0, pace: 'spin' }))
   const engine = () => {
-    return readStamps(bench, stream, (count) => void publisher.publish({ count, intervalMs: INTERVAL_MS }))
+    const start = (count: number) => void publisher.publish({ count, intervalMs: INTERVAL_MS, pace })
+    return readStamps(bench, stream, messages(bench), start)
   }
-  const bare = () => collectWakes(bench, (waker, count) => waker.wakeFromThread(INTERVAL_MS * 1000, count))
-  const close = async () => {
-    await publisher.stop()
-    await remove()
-  }
-  return { sides: pushedSides(limit, 'publish → callback, pushed, other thread', bare, engine), close }
+  const bare = () => collectWakes(bench, (waker, count) => waker.wakeFromThread(pace, INTERVAL_MS * 1000, count))
+  return { sides: pushedSides(PUBLISHER[pace], bare, engine), close }
 }
 
-async function polled(bench: Bench): Promise<OpenContest> {
-  const limit = 'bare poll of a shared word, p50'
-  const { millrace, remove } = await openFresh(bench, 'polled')
-  const stream = await millrace.createStream(STREAM, { durability: 'os' })
-  const publisher = await Publisher.start({ directory: bench.workspace.path('polled'), stream: STREAM })
-  let latest: number[] = []
-  let publishNs = new Float64Array()
-  const measure = async () => {
+async function polled(bench: Bench, pace: Pace): Promise<OpenContest> {
+  const { stream, publisher, close } = await openPublished(bench)
+  let latencies: number[] = []
+  let publishNs: number[] = []
+  const run = async (job: Job) => {
     using reader = stream.read({ from: 'LATEST', mode: 'polled' })
-    reader.poll()
-    const published = publisher.publish({ count: messages(bench), intervalMs: INTERVAL_MS })
-    latest = pollStamps(bench, reader)
-    publishNs = Float64Array.from(await published)
-    return percentile(latest, 0.5)
+    const published = publisher.publish(job)
+    latencies = pollStamps(bench, reader, job.count)
+    publishNs = [...(await published)]
+    return percentile(latencies, 0.5)
   }
+  await run({ count: WARM_UP, intervalMs: 0, pace: 'spin' })
+  const how = PUBLISHER[pace]
+  const limit = `bare poll of a shared word, ${how}, p50`
+  const measure = () => run({ count: messages(bench), intervalMs: INTERVAL_MS, pace })
   const sides: Side[] = [
-    { name: limit, unit: 'µs', measure: () => percentile(pollPage(bench), 0.5) },
-    { name: 'publish → callback, polled, p50', unit: 'µs', measure, against: limit, target: ratioAtMost(2) },
-    { name: 'publish → callback, polled, p99', unit: 'µs', measure: () => percentile(latest, 0.99) },
-    { name: 'of it the publish call itself, p50', unit: 'µs', measure: () => percentile([...publishNs], 0.5) / 1000 },
+    { name: limit, unit: 'µs', measure: () => percentile(pollPage(bench, pace), 0.5) },
+    { name: `publish → callback, polled, ${how}, p50`, unit: 'µs', measure, against: limit, target: ratioAtMost(2) },
+    { name: `publish → callback, polled, ${how}, p99`, unit: 'µs', measure: () => percentile(latencies, 0.99) },
+    { name: `of it the publish call, ${how}, p50`, unit: 'µs', measure: () => percentile(publishNs, 0.5) / 1000 },
   ]
-  const close = async () => {
-    await publisher.stop()
-    await remove()
-  }
   return { sides, close }
 }
 
-function pushedSides(
-  limit: string,
-  name: string,
-  bare: () => Promise<number[]>,
-  engine: () => Promise<number[]>,
-): Side[] {
+/** A stream that another thread publishes to. */
+async function openPublished(bench: Bench) {
+  const { millrace, remove } = await openFresh(bench, 'latency')
+  const stream = await millrace.createStream(STREAM, { durability: 'os' })
+  const publisher = await Publisher.start({ directory: bench.workspace.path('latency'), stream: STREAM })
+  const close = async () => {
+    await publisher.stop()
+    await remove()
+  }
+  return { stream, publisher, close }
+}
+
+function pushedSides(how: string, bare: () => Promise<number[]>, engine: () => Promise<number[]>): Side[] {
+  const limit = `bare thread-safe function, ${how}, p50`
+  const name = `publish → callback, pushed, ${how}`
   let latest: number[] = []
   const measure = async () => {
     latest = await engine()
@@ -107,8 +120,12 @@ function pushedSides(
 }
 
 /** Follows the stream until every message has come; returns each one's microseconds. */
-async function readStamps(bench: Bench, stream: Stream<Uint8Array>, start: (count: number) => void): Promise<number[]> {
-  const count = messages(bench)
+async function readStamps(
+  bench: Bench,
+  stream: Stream<Uint8Array>,
+  count: number,
+  start: (count: number) => void,
+): Promise<number[]> {
   const latencies: number[] = []
   const reader = stream.read({ from: 'LATEST' })
   const reading = (async () => {
@@ -126,7 +143,7 @@ async function readStamps(bench: Bench, stream: Stream<Uint8Array>, start: (coun
 /** Lets a bare thread-safe function wake this thread; returns each wake's microseconds. */
 function collectWakes(
   bench: Bench,
-  start: (waker: { wake(): void; wakeFromThread(intervalUs: number, count: number): void }, count: number) => void,
+  start: (waker: Pick<Waker, 'wake' | 'wakeFromThread'>, count: number) => void,
 ): Promise<number[]> {
   const count = messages(bench)
   const latencies: number[] = []
@@ -150,9 +167,9 @@ function everyInterval(count: number, act: () => void): void {
   }, INTERVAL_MS)
 }
 
-function pollStamps(bench: Bench, reader: Reader<Uint8Array>): number[] {
+function pollStamps(bench: Bench, reader: Reader<Uint8Array>, count: number): number[] {
   const latencies: number[] = []
-  while (latencies.length < messages(bench)) {
+  while (latencies.length < count) {
     const batch = reader.pollFor(POLL_MS)
     const now = bench.limits.nowNs()
     if (batch === undefined) continue
@@ -161,13 +178,13 @@ function pollStamps(bench: Bench, reader: Reader<Uint8Array>): number[] {
   return latencies
 }
 
-function pollPage(bench: Bench): number[] {
+function pollPage(bench: Bench, pace: Pace): number[] {
   const page = new bench.limits.StampPage()
   const bytes = page.buffer()
   const number = new Int32Array(bytes, 0, 1)
   const stamp = new Float64Array(bytes, 8, 1)
   const latencies: number[] = []
-  page.storeFromThread(INTERVAL_MS * 1000, messages(bench))
+  page.storeFromThread(pace, INTERVAL_MS * 1000, messages(bench))
   let seen = 0
   while (seen < messages(bench)) {
     const stored = Atomics.load(number, 0)

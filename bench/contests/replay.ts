@@ -7,7 +7,7 @@
  */
 import { type Batch, Millrace } from 'millrace'
 import { Appender } from '../appender.js'
-import { type Bench, makeKeys } from '../bench.js'
+import { type Bench, makeSharedKeys } from '../bench.js'
 import { atLeast, type Contest, type OpenContest, type Side, type Target } from '../rows.js'
 
 const RECORD_BYTES = 100
@@ -92,7 +92,7 @@ function visitRecords(batch: Batch<Uint8Array>): number {
 
 /** Records one after the other in one buffer: lengths, key, data. */
 function packRecords(records: number): Latin1Buffer {
-  const keys = makeKeys()
+  const keys = makeSharedKeys()
   const keyBytes = keys[0]!.length
   const stride = HEADER_BYTES + keyBytes + RECORD_BYTES
   const packed = Buffer.alloc(records * stride, 1) as Latin1Buffer

@@ -3,9 +3,8 @@
  * with the data. Each in a process of its own.
  */
 import { once } from 'node:events'
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { type Bench, MIB } from '../bench.js'
+import { closeSync, openSync, readSync } from 'node:fs'
+import { allocatedBytes, type Bench, MIB } from '../bench.js'
 import { type Answer, runTask, startTask } from '../child.js'
 import { atMost, type Contest, type OpenContest, ratioAtMost, type Side } from '../rows.js'
 
@@ -129,12 +128,4 @@ async function memoryGrowth(bench: Bench): Promise<OpenContest> {
     },
   ]
   return { sides, close: async () => bench.workspace.discard('growth') }
-}
-
-/** Bytes of blocks that all files below take, which is less than their lengths where they are sparse. */
-function allocatedBytes(directory: string): number {
-  return readdirSync(directory, { withFileTypes: true }).reduce((sum, entry) => {
-    const path = join(directory, entry.name)
-    return sum + (entry.isDirectory() ? allocatedBytes(path) : statSync(path).blocks * 512)
-  }, 0)
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::map::{PrivateMap, SharedMap};
 
@@ -56,6 +56,10 @@ pub trait DiskFile: Send + Sync + Debug {
     fn allocate(&self, bytes: u64) -> io::Result<()>;
     /// Returns once all data written so far is on the disk.
     fn sync(&self) -> io::Result<()>;
+    /// Says that this open file is in use, until it is closed: nobody can claim it meanwhile.
+    fn share(&self) -> io::Result<()>;
+    /// Claims the file for this open file alone; `false` where it is in use elsewhere, in any process.
+    fn claim(&self) -> io::Result<bool>;
     /// Maps the first `bytes`, shared and read-only.
     fn map(&self, bytes: usize) -> io::Result<SharedMap>;
     /// Maps the first `bytes`, private and writable.
@@ -133,6 +137,17 @@ impl DiskFile for OsFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn share(&self) -> io::Result<()> {
+        Ok(rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockShared)?)
+    }
+
+    fn claim(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            other => Ok(other.map(|()| true)?),
+        }
     }
 
     fn map(&self, bytes: usize) -> io::Result<SharedMap> {

@@ -192,14 +192,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the wall clock for right after a jump or a long rest paused a stream's expiry.
+    /// Takes the wall clock for right after a jump or a long rest paused the expiry of records.
     ///
     /// # Errors
-    /// `StreamNotFound`, `StreamDeleting`, `Closed`, `Io`.
-    pub fn accept_clock(&self, name: &str) -> Result<()> {
-        let stream = self.stream(name)?;
-        stream.0.accept_clock();
-        stream.0.store_expiry_clock()
+    /// `Closed`, `Io`.
+    pub fn accept_clock(&self) -> Result<()> {
+        self.check()?.accept_clock()
     }
 
     /// Lets time pass for the retention of all streams at once; the engine does it once a minute by itself.

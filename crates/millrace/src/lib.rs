@@ -29,7 +29,7 @@ pub use error::{Error, Kind, Result};
 pub use format::Position;
 pub use format::record::stage_record;
 pub use log::notify::{Change, Registration, Wake};
-pub use log::segment::SegmentFile;
+pub use log::segment::{SegmentFile, SegmentView};
 pub use log::{Finding, Meaning};
 pub use stream::pack::Placement;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};

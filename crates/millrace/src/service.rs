@@ -156,6 +156,18 @@ pub(crate) struct Keeper {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl Servant for Keeper {
     fn wants_upkeep(&self, stream: u64) {
         self.bell.wishes.lock().streams.push(stream);

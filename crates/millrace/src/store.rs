@@ -45,8 +45,16 @@ pub enum Create {
 pub struct Store {
     path: PathBuf,
     identity: Identity,
-    /// Held open for the kernel's lock on it, which its closing releases.
-    _lock: File,
+    /// Held open for the kernel's lock on it.
+    lock: File,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock to a child that this process is just starting, until that has become
+        // another program. Where unlocking fails, closing does what it can.
+        let _closing_follows = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 /// The text of `MILLRACE`. Further fields are left to later versions.
@@ -98,7 +106,7 @@ impl Store {
                 write_identity(&path, since, entropy.random())?
             }
         };
-        Ok(Store { path, identity, _lock: lock })
+        Ok(Store { path, identity, lock })
     }
 
     /// The data directory: absolute, without symbolic links, so that equal paths mean the same store.

@@ -13,7 +13,7 @@ use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
 
-use crate::clock::{monotonic_ns, pause};
+use crate::clock::{Pace, monotonic_ns, pause};
 
 const PAGE_BYTES: usize = 4096;
 
@@ -48,14 +48,14 @@ impl StampPage {
         unsafe { ArrayBuffer::from_external(env, bytes, PAGE_BYTES, (), |_, ()| {}) }
     }
 
-    /// Stores the time and then the next number, `count` times, from a native thread of its own, which sleeps
-    /// `interval_us` microseconds before each.
+    /// Stores the time and then the next number, `count` times, from a native thread of its own, which lets
+    /// `interval_us` microseconds pass before each.
     #[napi]
-    pub fn store_from_thread(&self, interval_us: u32, count: u32) {
+    pub fn store_from_thread(&self, pace: Pace, interval_us: u32, count: u32) {
         let page = self.page;
         thread::spawn(move || {
             for _ in 0..count {
-                pause(interval_us);
+                pause(pace, interval_us);
                 page.words[1].store(monotonic_ns().to_bits(), Ordering::Relaxed);
                 page.words[0].fetch_add(1, Ordering::Release);
             }

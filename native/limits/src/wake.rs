@@ -7,7 +7,7 @@ use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
-use crate::clock::{monotonic_ns, pause};
+use crate::clock::{Pace, monotonic_ns, pause};
 
 type Callback = ThreadsafeFunction<f64, (), f64, Status, false>;
 
@@ -34,13 +34,14 @@ impl Waker {
         }
     }
 
-    /// Wakes `count` times from a native thread of its own, which sleeps `interval_us` microseconds before each.
+    /// Wakes `count` times from a native thread of its own, which lets `interval_us` microseconds pass before
+    /// each.
     #[napi]
-    pub fn wake_from_thread(&self, interval_us: u32, count: u32) {
+    pub fn wake_from_thread(&self, pace: Pace, interval_us: u32, count: u32) {
         let Some(callback) = self.callback.clone() else { return };
         thread::spawn(move || {
             for _ in 0..count {
-                pause(interval_us);
+                pause(pace, interval_us);
                 wake_now(&callback);
             }
         });

@@ -1,7 +1,8 @@
 //! Memory of the engine that JavaScript sees without a copy: the only file of this crate with `unsafe` in it besides
 //! `reader.rs`, which writes into JavaScript's buffers.
 
-use millrace::map::{PrivateMap, TAIL_PAGE_BYTES, TailView};
+use millrace::SegmentView;
+use millrace::map::{TAIL_PAGE_BYTES, TailView};
 use napi::Env;
 use napi::bindgen_prelude::ArrayBuffer;
 use napi_derive::napi;
@@ -19,7 +20,7 @@ pub fn external_buffers_allowed(env: Env) -> napi::Result<bool> {
 }
 
 /// The whole of a segment. JavaScript may write into it: the map is private, a write reaches neither file nor engine.
-pub fn segment_buffer(env: &Env, map: PrivateMap) -> napi::Result<ArrayBuffer<'_>> {
+pub fn segment_buffer(env: &Env, map: SegmentView) -> napi::Result<ArrayBuffer<'_>> {
     let (start, bytes) = (map.as_ptr(), map.len());
     // SAFETY: the map moves into the finalizer, so that it lives until the buffer is gone. It is this buffer's own,
     // so that no address is registered twice.

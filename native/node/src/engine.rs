@@ -70,6 +70,13 @@ impl NativeEngine {
         promise(move || engine.set_retention(&name, retention(hours)))
     }
 
+    /// Takes the wall clock for right after a jump paused the expiry.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn accept_clock(&self) -> AsyncTask<Blocking<()>> {
+        let engine = Arc::clone(&self.engine);
+        promise(move || engine.accept_clock())
+    }
+
     /// What was noticed and repaired, as sentences.
     #[napi(catch_unwind)]
     pub fn warnings(&self) -> Vec<String> {

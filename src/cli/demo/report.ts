@@ -56,7 +56,7 @@ export class Report {
 
   /** Says something about the step, indented below it. */
   async say(text: string): Promise<void> {
-    await this.line(text.replaceAll(/^/gm, '   '))
+    await this.line(text.replaceAll(/^(?=.)/gm, '   '))
   }
 
   /** Says something and keeps it for the summary. */

@@ -16,6 +16,8 @@ use crate::log::draft::FrameDraft;
 use crate::log::{Finding, Log, LogConfig, Meaning};
 
 const SEGMENT_BYTES: u32 = 1 << 20;
+/// The largest snapshot that is written, in bytes: it shares a frame with the segment's opening.
+const SNAPSHOT_BYTES_MAX: usize = 15 << 20;
 
 /// The control log with the state that it leads to.
 #[derive(Debug)]
@@ -82,7 +84,12 @@ impl Journal {
     }
 
     fn compact(&mut self) -> Result<()> {
-        self.log.start_segment(&[(RunKind::State, self.state.to_snapshot())])?;
+        let snapshot = self.state.to_snapshot();
+        if snapshot.len() > SNAPSHOT_BYTES_MAX {
+            // Too large for a frame: the log stays as long as it is, and a replay takes longer.
+            return Ok(());
+        }
+        self.log.start_segment(&[(RunKind::State, snapshot)])?;
         self.log.sync_all()?;
         self.log.upkeep()?;
         self.compacted_at = self.log.published();
@@ -92,10 +99,7 @@ impl Journal {
 
     /// Ends the log with a mark, so that damage to its last command can be told from a torn tail.
     pub fn close(&self) -> Result<()> {
-        self.log.sync_all()?;
-        self.log.mark()?;
-        self.log.close_writer();
-        Ok(())
+        self.log.close().map(|_tail| ())
     }
 }
 

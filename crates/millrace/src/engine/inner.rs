@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -16,10 +16,11 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
-use crate::log::{Finding, Log, LogConfig, Tail};
+use crate::log::{Finding, Log, LogConfig, Tail, log_is_unused};
 use crate::service::{Committer, Keeper, Upkeep};
 use crate::shard::ShardMap;
 use crate::store::{Create, Store};
+use crate::stream::expiry::{DEFAULT_TOLERANCE_MS, ExpiryClock};
 use crate::stream::pack::Packer;
 use crate::stream::{Stream, StreamInner};
 
@@ -27,6 +28,8 @@ use crate::stream::{Stream, StreamInner};
 const SEGMENT_BYTES_FIRST: u32 = 1 << 20;
 /// The oldest that a segment of a stream with unbounded retention grows, in milliseconds.
 const SEGMENT_AGE_MS_MAX: u64 = 24 * 3_600_000;
+/// How often the expiry clock is stored while a store is open, in milliseconds: less than what a pause tolerates.
+const EXPIRY_STORED_EVERY_MS: u64 = 30 * 60_000;
 /// At most so many packers are kept between appends.
 const PACKERS_KEPT: usize = 8;
 
@@ -40,6 +43,9 @@ pub(crate) struct Inner {
     packers: Mutex<Vec<Packer>>,
     pub(super) streams: Mutex<HashMap<u64, Arc<StreamInner>>>,
     pub(super) warnings: Mutex<Vec<String>>,
+    /// What the retention of all streams goes by.
+    pub expiry: Mutex<ExpiryClock>,
+    expiry_stored_ms: AtomicU64,
     pub(super) handles: AtomicUsize,
     pub(super) closed: AtomicBool,
     // Held until the engine is closed; dropped with it.
@@ -54,7 +60,7 @@ impl Inner {
         let directory = store.path().to_path_buf();
         let control = directory.join("control");
         let (journal, findings) = Journal::open(&environment, &control, control_log_exists(&environment, &directory)?)?;
-        let whole = findings.is_empty();
+        let expiry = open_expiry_clock(&environment, &journal);
         let inner = Arc::new(Inner {
             committer: Committer::start(Arc::clone(&environment.clock))?,
             keeper: Arc::new(Keeper::new()),
@@ -62,6 +68,8 @@ impl Inner {
             packers: Mutex::new(Vec::new()),
             streams: Mutex::new(HashMap::new()),
             warnings: Mutex::new(findings.iter().map(Finding::to_string).collect()),
+            expiry: Mutex::new(expiry),
+            expiry_stored_ms: AtomicU64::new(environment.clock.monotonic_ms()),
             handles: AtomicUsize::new(1),
             closed: AtomicBool::new(false),
             store: Mutex::new(Some(store)),
@@ -69,18 +77,19 @@ impl Inner {
             directory,
             segment_bytes_max,
         });
-        inner.clean_up(whole)?;
+        inner.clean_up()?;
         let upkeep: Weak<Inner> = Arc::downgrade(&inner);
         inner.keeper.start(upkeep, Arc::clone(&inner.environment.clock))?;
         Ok(inner)
     }
 
-    /// Ends deletions that a crash interrupted, and removes the files of streams whose creation was. Where the control
-    /// log is not `whole`, a stream that it does not know may have been acknowledged: its files are set aside.
-    fn clean_up(&self, whole: bool) -> Result<()> {
+    /// Ends deletions that a crash interrupted, and removes the files of streams whose creation was. Files that were
+    /// used are set aside: the control log must have lost the stream.
+    fn clean_up(&self) -> Result<()> {
         let streams = self.directory.join("streams");
         let failed = |error| Error::io(streams.display(), error);
         self.environment.disk.make_directory(&streams).map_err(failed)?;
+        self.environment.disk.sync_directory(&self.directory).map_err(failed)?;
         let (known, deleting): (Vec<u64>, Vec<u64>) = {
             let journal = self.journal.lock();
             let entries = || journal.state().streams();
@@ -95,7 +104,7 @@ impl Inner {
             if is_known {
                 continue;
             }
-            if whole {
+            if log_is_unused(&self.environment, &streams.join(&name))? {
                 self.environment.disk.remove_tree(&streams.join(&name)).map_err(failed)?;
                 continue;
             }
@@ -190,8 +199,8 @@ impl Inner {
         }
         let map = ShardMap::uniform(entry.config.shards)?;
         let config = self.log_config(entry.id, &entry.name, &entry.config, &map);
-        let (log, findings) = Log::open(self.environment.clone(), config, clean_tail(entry))?;
-        log.check_opening()?;
+        let (log, mut findings) = Log::open(self.environment.clone(), config, clean_tail(entry))?;
+        findings.extend(log.check_opening()?);
         let mut entry = entry.clone();
         if entry.clean_tail.is_some() && log.published() != clean_tail(&entry).map_or(log.published(), |t| t.position) {
             // The files did not bear out the clean close: from now they are what counts.
@@ -232,9 +241,9 @@ impl Inner {
         self.closed.store(true, Ordering::Release);
         self.keeper.stop();
         self.committer.stop();
+        let mut outcome = self.store_expiry_clock();
         // Streams hold the engine; letting go of them here ends the circle.
         let streams: Vec<_> = self.streams.lock().drain().map(|(_, stream)| stream).collect();
-        let mut outcome = Ok(());
         for stream in streams {
             outcome = outcome.and(self.close_stream(&stream));
         }
@@ -243,15 +252,25 @@ impl Inner {
         outcome
     }
 
+    /// Stores how far the expiry clock has come, with any one stream: the next open goes by the latest.
+    fn store_expiry_clock(&self) -> Result<()> {
+        self.expiry_stored_ms.store(self.environment.clock.monotonic_ms(), Ordering::Relaxed);
+        let stream = self.streams.lock().values().next().cloned();
+        stream.map_or(Ok(()), |stream| stream.store_expiry_clock())
+    }
+
+    pub(super) fn accept_clock(&self) -> Result<()> {
+        self.expiry.lock().accept(self.environment.clock.wall_ms());
+        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
+        streams.iter().try_for_each(|stream| stream.store_expiry_clock())
+    }
+
     fn close_stream(&self, stream: &StreamInner) -> Result<()> {
-        stream.store_expiry_clock()?;
+        stream.log.close_writer();
         if !stream.was_opened() {
-            stream.log.close_writer();
             return Ok(());
         }
-        stream.log.sync_all()?;
-        stream.log.mark()?;
-        let tail = stream.log.close_writer();
+        let tail = stream.log.close()?;
         stream.log.seal_all()?;
         let tail = CleanTail {
             segment: u64::from(tail.position.segment),
@@ -277,15 +296,24 @@ impl Inner {
 
 /// Whether the store has a control log. Streams without one are damage, and no reason to begin anew.
 fn control_log_exists(environment: &Environment, directory: &Path) -> Result<bool> {
-    let holds = |name: &str, what: fn(&String) -> bool| {
-        environment.disk.list(&directory.join(name)).is_ok_and(|names| names.iter().any(what))
+    let holds = |name: &str, what: fn(&String) -> bool| match environment.disk.list(&directory.join(name)) {
+        Ok(names) => Ok(names.iter().any(what)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io(directory.join(name).display(), error)),
     };
-    let exists = holds("control", |name| name.ends_with(".seg"));
-    if !exists && holds("streams", |_| true) {
+    let exists = holds("control", |name| name.ends_with(".seg"))?;
+    if !exists && holds("streams", |_| true)? {
         let message = format!("{} holds streams and no control log; restore it from a copy", directory.display());
         return Err(Error::new(Kind::Corrupt, message));
     }
     Ok(exists)
+}
+
+/// One clock serves all streams. It goes on from the latest time that any stream stored.
+fn open_expiry_clock(environment: &Environment, journal: &Journal) -> ExpiryClock {
+    let stored_ms = journal.state().streams().map(|entry| entry.expiry_clock_ms).max();
+    let clock = &environment.clock;
+    ExpiryClock::open(stored_ms, clock.wall_ms(), clock.monotonic_ms(), DEFAULT_TOLERANCE_MS)
 }
 
 fn clean_tail(entry: &StreamEntry) -> Option<Tail> {
@@ -308,6 +336,16 @@ impl Upkeep for Inner {
     }
 
     fn expire(self: Arc<Self>) {
+        let clock = &self.environment.clock;
+        if let Some(warning) = self.expiry.lock().tick(clock.wall_ms(), clock.monotonic_ms()) {
+            self.warn(warning.to_string());
+        }
+        let due_ms = self.expiry_stored_ms.load(Ordering::Relaxed) + EXPIRY_STORED_EVERY_MS;
+        if clock.monotonic_ms() >= due_ms
+            && let Err(error) = self.store_expiry_clock()
+        {
+            self.warn(error.message().to_owned());
+        }
         let now_ms = self.environment.clock.wall_ms();
         for entry in self.entries() {
             // A stream that is younger than its retention has nothing to lose, and need not be opened for it.
@@ -315,9 +353,8 @@ impl Upkeep for Inner {
             if young || entry.status == StreamStatus::Deleting {
                 continue;
             }
-            match self.open_stream(&entry).and_then(|stream| stream.0.expire()) {
-                Ok(warning) => warning.into_iter().for_each(|warning| self.warn(warning)),
-                Err(error) => self.warn(format!("stream {}: {}", entry.name, error.message())),
+            if let Err(error) = self.open_stream(&entry).and_then(|stream| stream.0.expire()) {
+                self.warn(format!("stream {}: {}", entry.name, error.message()));
             }
         }
     }

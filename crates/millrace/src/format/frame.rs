@@ -227,6 +227,20 @@ impl<'a> FrameHead<'a> {
         (crc32c(&head[4..]) ^ seed == checksum).then(|| FrameHead { header, table: &head[FRAME_HEADER_BYTES..], seed })
     }
 
+    /// Whether a frame that is damaged, or was not written whole, stands at the start of `bytes`: one that would follow
+    /// a frame of this checksum with this sequence. Stale bytes of a recycled file never say so, and a frame of which
+    /// one field is damaged says it with the other.
+    #[must_use]
+    pub fn is_claimed(bytes: &[u8], first_sequence: u64, previous_checksum: u32) -> bool {
+        let claims = |bytes: &[u8]| {
+            let mut cursor = Cursor(bytes.get(16..FRAME_HEADER_BYTES)?);
+            let (sequence, _arrival, _mark, _mark_sequence) =
+                (cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?);
+            Some(sequence == first_sequence || cursor.u32()? == previous_checksum)
+        };
+        claims(bytes).unwrap_or(false)
+    }
+
     /// Entry `run` of the table, if it is of `shard` (of any, where that is `None`).
     #[must_use]
     pub fn is_of(&self, run: u32, shard: Option<u32>) -> bool {

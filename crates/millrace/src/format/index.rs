@@ -21,6 +21,10 @@ const SHARD_BYTES: usize = 24;
 const WAYPOINT_ENTRY_BYTES: usize = 24;
 const RUN_BYTES: usize = 8;
 
+/// Listed among the shards of an index: the places where damage stood when the index was built, so that the reader of
+/// a shard comes upon them too. No shard has this number.
+pub const DAMAGED: u32 = u32::MAX;
+
 /// Which shards a segment may hold: exact for the first 2,048 shards, then folded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence([u64; PRESENCE_WORDS]);
@@ -187,7 +191,7 @@ fn decode_header(bytes: &[u8]) -> Result<(Summary, [u32; 4])> {
 }
 
 fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
-    let _reserved = cursor.u16()?;
+    let reserved = cursor.u16()?;
     let mut summary = Summary {
         segment: cursor.u32()?,
         incarnation: cursor.u64()?,
@@ -205,7 +209,8 @@ fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
     for word in &mut summary.presence.0 {
         *word = cursor.u64()?;
     }
-    Some((summary, counts))
+    let unused_is_zero = reserved == 0 && cursor.0.iter().all(|byte| *byte == 0);
+    unused_is_zero.then_some((summary, counts))
 }
 
 /// Reads a whole index file.

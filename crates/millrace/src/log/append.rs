@@ -53,7 +53,11 @@ impl Log {
     /// Appends a mark, if the last frame is none: a frame without runs that says how far the log is durable.
     pub fn append_mark(&self) -> Result<()> {
         let mut writer = self.writer.lock();
-        if writer.closed || writer.ends_with_mark || self.poison.get().is_some() {
+        if writer.closed { Ok(()) } else { self.write_mark(&mut writer) }
+    }
+
+    fn write_mark(&self, writer: &mut Writer) -> Result<()> {
+        if writer.ends_with_mark || self.poison.get().is_some() {
             return Ok(());
         }
         let mut mark = FrameDraft::default();
@@ -63,14 +67,21 @@ impl Log {
             // No room: the segment's sealing will say the same.
             return Ok(());
         }
-        self.write(&mut writer, &mut mark, arrival_ms)
+        self.write(writer, &mut mark, arrival_ms)
     }
 
-    /// Ends appending; all that comes later gets `Closed`. Returns the tail.
-    pub fn close_writer(&self) -> Tail {
-        let mut writer = self.writer.lock();
-        writer.closed = true;
-        writer.tail()
+    /// Ends appending; all that comes later gets `Closed`.
+    pub fn close_writer(&self) {
+        self.writer.lock().closed = true;
+    }
+
+    /// Ends appending, makes all durable, and says so in the log. Returns the tail.
+    pub fn close(&self) -> Result<Tail> {
+        self.close_writer();
+        self.sync_all()?;
+        self.write_mark(&mut self.writer.lock())?;
+        self.sync_all()?;
+        Ok(self.writer.lock().tail())
     }
 
     fn check_open(&self, writer: &Writer) -> Result<()> {

@@ -37,6 +37,7 @@ use crate::format::snapshot::ShardEntry;
 use notify::Notifier;
 use segment::{Segment, SegmentFile};
 
+pub(crate) use open::log_is_unused;
 pub use recover::{Finding, Meaning};
 pub(crate) use scan::{Scan, build_index, scan_segment};
 

@@ -2,7 +2,7 @@
 //!
 //! An append pays one atomic load where nobody waits. A waker must be cheap and must not call back into the log.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -35,7 +35,9 @@ struct Watchers {
 
 impl Watchers {
     fn wake(&self) {
-        if self.count.load(Ordering::SeqCst) > 0 {
+        // With the fence in `change`: whoever registers sees the new value, or is seen here.
+        fence(Ordering::SeqCst);
+        if self.count.load(Ordering::Relaxed) > 0 {
             self.waiters.read().iter().for_each(|(_, waiter)| waiter.wake());
         }
     }
@@ -43,7 +45,8 @@ impl Watchers {
     fn change(&self, edit: impl FnOnce(&mut Waiters)) {
         let mut waiters = self.waiters.write();
         edit(&mut waiters);
-        self.count.store(waiters.len(), Ordering::SeqCst);
+        self.count.store(waiters.len(), Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 }
 

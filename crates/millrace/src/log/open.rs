@@ -1,7 +1,7 @@
 //! Making a log, and opening one: by its tail after a clean close, by recovery otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -11,8 +11,9 @@ use parking_lot::{Mutex, RwLock};
 use super::append::{open_segment, opening_frame};
 use super::notify::Notifier;
 use super::prepare::{Ahead, Prepared, make_first};
-use super::recover::{Finding, recover};
-use super::segment::{Segment, index_path, open_file, read_header};
+use super::recover::{Finding, Meaning, recover};
+use super::scan::scan_segment;
+use super::segment::{Segment, index_path, open_file, read_header, segment_path};
 use super::{Log, LogConfig, Tail, Writer};
 use crate::disk::{Access, Disk};
 use crate::environment::Environment;
@@ -175,19 +176,28 @@ impl Log {
         Ok((log, recovered.findings))
     }
 
-    /// Checks that the newest segment opens with the shard map that this log was opened with.
-    pub fn check_opening(&self) -> Result<()> {
+    /// Checks that the newest segment opens with the shard map that this log was opened with. Where its opening is
+    /// damaged that is a finding and no more: the records can be read, and the map is known from the control log.
+    pub fn check_opening(&self) -> Result<Option<Finding>> {
         let segments = self.segments();
         let newest = segments.last().expect("a log has a segment");
         let file = newest.open(&*self.environment.disk)?;
-        let head = file.frame(SEGMENT_HEADER_BYTES, self.published().offset)?;
-        let payload = head.and_then(|head| head.run(0)).map(|run| run.payload());
-        let base = SEGMENT_HEADER_BYTES as usize;
-        let map = file.map()?;
-        let bytes = payload.and_then(|payload| map.bytes(base + payload.start..base + payload.end));
-        let opening = bytes.and_then(Opening::decode);
+        let end = self.published().offset;
+        let head = file.frame(SEGMENT_HEADER_BYTES, end)?;
+        let frame = file.map()?.bytes(SEGMENT_HEADER_BYTES as usize..end as usize);
+        let intact = head.zip(frame).filter(|(head, frame)| head.payloads_are_intact(frame));
+        let Some((head, frame)) = intact else {
+            return Ok(Some(Finding {
+                log: self.config.name.clone(),
+                segment: newest.index,
+                bytes: SEGMENT_HEADER_BYTES..head.map_or(end, |head| SEGMENT_HEADER_BYTES + head.header.padded_bytes()),
+                sequences: newest.first_sequence..newest.first_sequence,
+                meaning: Meaning::Unreadable,
+            }));
+        };
+        let opening = head.run(0).and_then(|run| frame.get(run.payload())).and_then(Opening::decode);
         if opening.is_some_and(|opening| opening.shards == self.config.shards) {
-            return Ok(());
+            return Ok(None);
         }
         let message = format!("{}: segment {} does not open with the stream's shards", self.config.name, newest.index);
         Err(Error::new(Kind::Corrupt, message))
@@ -266,4 +276,24 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
         closed: false,
     };
     Ok(Some((segments, writer, ahead)))
+}
+
+/// Whether a directory holds no more than what the creation of a log leaves before it is known: one segment, in which
+/// nothing but the opening was written.
+pub(crate) fn log_is_unused(environment: &Environment, directory: &Path) -> Result<bool> {
+    let disk = &*environment.disk;
+    let names = disk.list(directory).map_err(|error| Error::io(directory.display(), error))?;
+    let first = segment_path(directory, FIRST);
+    let first = first.file_name().expect("a segment has a name").to_string_lossy();
+    if names.iter().any(|name| !name.ends_with(".tmp") && *name != first) {
+        return Ok(false);
+    }
+    if !names.iter().any(|name| *name == first) {
+        return Ok(true);
+    }
+    // A header that cannot be read may be that of a log that was used.
+    let Ok(header) = read_header(disk, directory, FIRST) else { return Ok(false) };
+    let file = open_file(disk, directory, FIRST, header.incarnation, Access::Read)?;
+    let scan = scan_segment(&file, file.bytes)?;
+    Ok(scan.frames.iter().all(|frame| frame.header.records == 0))
 }

@@ -214,7 +214,7 @@ fn make_segment(
     })();
     let file = made.map_err(|error| {
         // What is half made must not take the room that the disk lacks. If even this fails, the next open cleans up.
-        let _left_for_the_next_open = disk.remove(&temporary);
+        let _left_for_the_next_open = (disk.remove(&temporary), disk.remove(&path));
         Error::io(format!("could not make segment {} of {} bytes", path.display(), order.bytes), error)
     })?;
     let file = Arc::new(SegmentFile::new(order.segment, header.incarnation, file, order.bytes));

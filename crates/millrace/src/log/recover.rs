@@ -21,8 +21,10 @@ use super::{LogConfig, Scan, Tail, Writer};
 use crate::disk::Access;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
+use crate::format::frame::FrameHead;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
-use crate::format::{Position, index};
+use crate::format::snapshot::Opening;
+use crate::format::{FRAME_ALIGNMENT, Position, index};
 
 /// Something that recovery or verification found and the operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub enum Meaning {
     Damaged,
     /// Records behind the last mark were cut; they may have been acknowledged.
     PossiblyAcknowledged,
-    /// The segment's header or index is damaged; where the index alone is, nothing is lost.
+    /// The segment's header, opening or index is damaged; where only one of the latter is, nothing is lost.
     Unreadable,
 }
 
@@ -55,7 +57,7 @@ impl std::fmt::Display for Finding {
         let meaning = match self.meaning {
             Meaning::Damaged => "acknowledged records are damaged or missing",
             Meaning::PossiblyAcknowledged => "records were cut that may have been acknowledged",
-            Meaning::Unreadable => "the segment's header or index is damaged",
+            Meaning::Unreadable => "the segment's header, opening or index is damaged",
         };
         let Finding { log, segment, bytes, sequences, .. } = self;
         let (from, to) = (bytes.start, bytes.end);
@@ -76,6 +78,10 @@ pub(super) struct Recovered {
 struct Unsealed {
     file: Arc<SegmentFile>,
     scan: Scan,
+    /// How long the file was made.
+    capacity: u32,
+    /// The first sequence that it may not hold.
+    reserved_until: u64,
 }
 
 /// What the walk along the chain of frames has come to.
@@ -86,6 +92,10 @@ struct Walk<'a> {
     // The checksum before is unknown: the first frame of a log, or damage right before.
     unlinked: bool,
     ended: bool,
+    // Where each segment ends at least, as far as durable frames behind it say.
+    promised_ends: BTreeMap<u32, u32>,
+    // A link of the chain is missing, so a segment that looks unused may be what is lost.
+    broken: bool,
     findings: Vec<Finding>,
 }
 
@@ -111,12 +121,26 @@ pub(super) fn recover(
         };
         let file = open_file(&*environment.disk, &config.directory, segment, header.incarnation, Access::Write)?;
         let scan = scan_segment(&file, file.bytes)?;
-        unsealed.insert(segment, Unsealed { file, scan });
+        let (capacity, reserved_until) = (header.capacity, header.reserved_until);
+        unsealed.insert(segment, Unsealed { file, scan, capacity, reserved_until });
     }
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
     let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
-    let mut walk = Walk { config, mark, tail: Tail::default(), unlinked: true, ended: false, findings };
+    let mut promised_ends = promised_ends(&unsealed, mark)?;
+    if mark.offset > 0 {
+        promised_ends.insert(mark.segment, mark.offset);
+    }
+    let mut walk = Walk {
+        config,
+        mark,
+        tail: Tail::default(),
+        unlinked: true,
+        ended: false,
+        promised_ends,
+        broken: false,
+        findings,
+    };
     let mut kept = Vec::new();
     let mut cut = Vec::new();
     let mut segments = Vec::new();
@@ -124,16 +148,16 @@ pub(super) fn recover(
         if let Some(summary) = files.sealed.get(&segment) {
             walk.pass_sealed(summary);
             segments.push(Arc::new(Segment::sealed(&config.directory, *summary)));
-        } else if let Some(Unsealed { file, scan }) = unsealed.remove(&segment) {
-            match walk.pass_unsealed(segment, &scan) {
-                Some(end) => kept.push((file, end)),
+        } else if let Some(unsealed) = unsealed.remove(&segment) {
+            match walk.pass_unsealed(segment, &unsealed)? {
+                Some(end) => kept.push((unsealed.file, end)),
                 None => cut.push(segment),
             }
         } else {
             walk.unlinked = true;
         }
     }
-    let Walk { tail, findings, .. } = walk;
+    let Walk { tail, findings, broken, .. } = walk;
     if segments.is_empty() && kept.is_empty() {
         let message = format!("{} has no readable segment in {}", config.name, config.directory.display());
         return Err(Error::new(Kind::Corrupt, message));
@@ -146,6 +170,8 @@ pub(super) fn recover(
     for (file, end) in kept {
         segments.push(Arc::new(seal_cut(environment, config, file, end)?));
     }
+    // Where a link is missing, a promised segment is left for whoever repairs the store.
+    cut.retain(|segment| !broken || Position::new(*segment, SEGMENT_HEADER_BYTES) >= mark);
     for segment in cut {
         let path = segment_path(&config.directory, segment);
         environment.disk.remove(&path).map_err(|error| Error::io(path.display(), error))?;
@@ -169,9 +195,9 @@ impl Walk<'_> {
     }
 
     /// Follows the frames of a segment; returns where its part of the log ends, or `None` if it is no part of it.
-    fn pass_unsealed(&mut self, segment: u32, scan: &Scan) -> Option<u32> {
+    fn pass_unsealed(&mut self, segment: u32, unsealed: &Unsealed) -> Result<Option<u32>> {
         let mut end = SEGMENT_HEADER_BYTES;
-        for frame in &scan.frames {
+        for frame in &unsealed.scan.frames {
             if self.ended {
                 self.report_cut(segment, frame);
                 continue;
@@ -188,6 +214,7 @@ impl Walk<'_> {
                 } else if !self.unlinked {
                     // It stands where it should and does not link: what is missing ended the segment before.
                     let Position { segment, offset } = self.tail.position;
+                    self.broken = true;
                     self.report_damage(segment, offset..offset, frame.header.first_sequence);
                 }
             }
@@ -203,8 +230,29 @@ impl Walk<'_> {
             end = frame.end();
             self.accept(segment, frame);
         }
-        self.check_end(segment, end);
-        (end > SEGMENT_HEADER_BYTES).then_some(end)
+        let end = self.check_end(segment, end);
+        self.check_rest(segment, end, unsealed)?;
+        Ok((end > SEGMENT_HEADER_BYTES).then_some(end))
+    }
+
+    /// Behind the last frame there may be signs of more, though none of it is a frame any more.
+    fn check_rest(&mut self, segment: u32, end: u32, unsealed: &Unsealed) -> Result<()> {
+        let Unsealed { file, capacity, reserved_until, .. } = unsealed;
+        let Tail { next_sequence, last_checksum, .. } = self.tail;
+        let rest = file.map()?.bytes(end as usize..file.file_bytes() as usize).unwrap_or_default();
+        if file.file_bytes() < *capacity {
+            // No file is shorter than it was made before it has an index: somebody cut it.
+            let lost = file.file_bytes().max(end)..*capacity;
+            self.report_possible(segment, lost, next_sequence..next_sequence.max(*reserved_until));
+        } else if !self.ended && FrameHead::is_claimed(rest, next_sequence, last_checksum) {
+            self.report_possible(segment, end..end + FRAME_ALIGNMENT, next_sequence..next_sequence + 1);
+        }
+        Ok(())
+    }
+
+    fn report_possible(&mut self, segment: u32, bytes: Range<u32>, sequences: Range<u64>) {
+        let log = self.config.name.clone();
+        self.findings.push(Finding { log, segment, bytes, sequences, meaning: Meaning::PossiblyAcknowledged });
     }
 
     fn follows(&self, frame: &FoundFrame, end: u32) -> bool {
@@ -222,21 +270,17 @@ impl Walk<'_> {
         self.unlinked = false;
     }
 
-    /// The mark may say that there was more than the segment shows.
-    fn check_end(&mut self, segment: u32, end: u32) {
-        if self.ended {
-            return;
+    /// The mark, or the opening of the next segment, may say that there was more than the segment shows; that much is
+    /// kept, so that readers and later verifications come upon the damage too. A segment without a frame of which none
+    /// is promised was prepared and not used.
+    fn check_end(&mut self, segment: u32, end: u32) -> u32 {
+        let promised = self.promised_ends.get(&segment).copied().unwrap_or(0);
+        if self.ended || promised <= end {
+            return end;
         }
-        if self.mark.segment == segment && self.mark.offset > end {
-            let next = self.tail.next_sequence + 1;
-            self.report_damage(segment, end..self.mark.offset, next);
-        } else if end == SEGMENT_HEADER_BYTES && self.mark.segment > segment {
-            let next = self.tail.next_sequence + 1;
-            self.report_damage(segment, end..end, next);
-        } else if end == SEGMENT_HEADER_BYTES {
-            // A segment without a frame, and none is promised: it was prepared and not used.
-            self.ended = true;
-        }
+        self.report_damage(segment, end..promised, self.tail.next_sequence + 1);
+        self.tail.position = Position::new(segment, promised);
+        promised
     }
 
     fn report_damage(&mut self, segment: u32, bytes: Range<u32>, next_sequence: u64) {
@@ -271,6 +315,24 @@ impl Walk<'_> {
     }
 }
 
+/// What durable openings say of the end of the segments before them.
+fn promised_ends(unsealed: &BTreeMap<u32, Unsealed>, mark: Position) -> Result<BTreeMap<u32, u32>> {
+    let mut ends = BTreeMap::new();
+    for (segment, Unsealed { file, scan, .. }) in unsealed {
+        let opening = scan.frames.first().filter(|first| first.offset == SEGMENT_HEADER_BYTES && first.intact);
+        let Some(first) = opening.filter(|first| Position::new(*segment, first.end()) <= mark) else { continue };
+        let head = file.frame(first.offset, first.end())?;
+        let payload = head.and_then(|head| head.run(0)).map(|run| run.payload());
+        let base = first.offset as usize;
+        let map = file.map()?;
+        let bytes = payload.and_then(|payload| map.bytes(base + payload.start..base + payload.end));
+        if let Some(Opening { previous_end, .. }) = bytes.and_then(Opening::decode) {
+            ends.insert(previous_end.segment, previous_end.offset);
+        }
+    }
+    Ok(ends)
+}
+
 /// Writes what is not known to be on disk over itself and syncs, so that it is.
 fn write_again(file: &SegmentFile, mark: Position, end: u32) -> Result<()> {
     let start = match mark.segment.cmp(&file.segment) {
@@ -279,7 +341,8 @@ fn write_again(file: &SegmentFile, mark: Position, end: u32) -> Result<()> {
         std::cmp::Ordering::Less => SEGMENT_HEADER_BYTES,
     };
     let failed = |error| Error::io(format!("could not write segment {} again", file.segment), error);
-    let bytes = file.map()?.bytes(start as usize..end as usize).unwrap_or_default().to_vec();
+    let end = end.min(file.bytes);
+    let bytes = file.map()?.bytes(start.min(end) as usize..end as usize).unwrap_or_default().to_vec();
     file.file.write_at(&bytes, u64::from(start)).map_err(failed)?;
     file.file.sync().map_err(failed)
 }
@@ -305,8 +368,9 @@ fn seal_cut(environment: &Environment, config: &LogConfig, file: Arc<SegmentFile
     // No map of ours may be left over bytes that are cut.
     drop(file);
     let failed = |error| Error::io(format!("could not cut segment {segment} of {}", config.name), error);
+    // The index first: a short file without one is a damaged one.
+    write_whole(&*environment.disk, &index_path(&config.directory, segment), &index::encode(&summary, &body))?;
     disk_file.truncate(u64::from(end)).map_err(failed)?;
     disk_file.sync().map_err(failed)?;
-    write_whole(&*environment.disk, &index_path(&config.directory, segment), &index::encode(&summary, &body))?;
     Ok(Segment::sealed(&config.directory, summary))
 }

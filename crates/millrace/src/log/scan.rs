@@ -4,9 +4,12 @@
 use super::segment::SegmentFile;
 use crate::error::Result;
 use crate::format::frame::{FrameHead, FrameHeader, RunKind};
-use crate::format::index::{Body, RunPlace, Summary, WAYPOINT_BYTES, Waypoint};
+use crate::format::index::{Body, DAMAGED, RunPlace, Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::{FRAME_ALIGNMENT, Position, aligned};
+
+/// How many zeros behind its header make a segment a fresh one.
+const FRESH_BYTES: usize = 256 << 10;
 
 /// A frame that a scan found.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,9 @@ pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
     let end = end.min(file.bytes);
     let map = file.map()?;
     let mut scan = Scan::default();
+    if is_fresh(file, end)? {
+        return Ok(scan);
+    }
     let mut offset = SEGMENT_HEADER_BYTES;
     while offset < end {
         let Some(bytes) = map.bytes(offset as usize..end as usize) else { break };
@@ -55,6 +61,14 @@ pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
         scan.frames.push(frame);
     }
     Ok(scan)
+}
+
+/// Whether the segment was prepared and never written: then its first frames' bytes are zeros, more of them than a
+/// disk loses at once. Spares an unclean open the reading of all that stands prepared.
+fn is_fresh(file: &SegmentFile, end: u32) -> Result<bool> {
+    let start = SEGMENT_HEADER_BYTES as usize;
+    let first = file.map()?.bytes(start..start + FRESH_BYTES).filter(|_| end as usize >= start + FRESH_BYTES);
+    Ok(first.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)))
 }
 
 /// Gathers what the index of a segment says, frame by frame.
@@ -96,6 +110,12 @@ impl IndexBuilder {
         }
     }
 
+    /// Notes that there is no frame at `offset`, where one should be.
+    pub fn add_damage(&mut self, offset: u32) {
+        self.shards.entry(DAMAGED).or_default().push(RunPlace { frame: offset, run: 0 });
+        self.summary.presence.insert(DAMAGED);
+    }
+
     /// Summary and body of what was added; `end` is where the segment ends.
     pub fn finish(mut self, end: u32) -> (Summary, Body) {
         self.summary.end = end;
@@ -108,14 +128,22 @@ impl IndexBuilder {
 pub(crate) fn build_index(file: &SegmentFile, end: u32) -> Result<(Summary, Body)> {
     let mut builder = IndexBuilder::new(file);
     let mut offset = SEGMENT_HEADER_BYTES;
+    let mut is_damaged = false;
     while offset < end {
-        match file.frame(offset, end)? {
+        let head = file.frame(offset, end)?;
+        match &head {
             Some(head) => {
-                builder.add(offset, &head);
+                builder.add(offset, head);
                 offset = aligned(offset + head.header.frame_bytes);
             }
-            None => offset += FRAME_ALIGNMENT,
+            None => {
+                if !is_damaged {
+                    builder.add_damage(offset);
+                }
+                offset += FRAME_ALIGNMENT;
+            }
         }
+        is_damaged = head.is_none();
     }
     Ok(builder.finish(end))
 }

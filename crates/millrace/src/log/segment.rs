@@ -40,22 +40,27 @@ pub struct SegmentFile {
 
 impl SegmentFile {
     pub(crate) fn new(segment: u32, incarnation: u64, file: Arc<dyn DiskFile>, bytes: u32) -> SegmentFile {
+        // A file system without locks refuses the recycler's claim too, and then no file is used again.
+        let _claim_fails_likewise = file.share();
         SegmentFile { segment, incarnation, file, bytes, map: OnceLock::new() }
     }
 
     /// The shared map, made on first use.
     pub fn map(&self) -> Result<&SharedMap> {
         if self.map.get().is_none() {
-            let map = self.file.map(self.bytes as usize).map_err(|error| self.failed("map", error))?;
+            // A file that was cut to nothing cannot be mapped; the one byte that is mapped instead is never read.
+            let map = self.file.map(self.bytes.max(1) as usize).map_err(|error| self.failed("map", error))?;
             // Of two that map at once one map is dropped unseen.
             let _lost = self.map.set(map);
         }
         Ok(self.map.get().expect("set above"))
     }
 
-    /// A private copy-on-write map of the whole file, for a language that may write into it.
-    pub fn map_private(&self) -> Result<PrivateMap> {
-        self.file.map_private(self.bytes as usize).map_err(|error| self.failed("map", error))
+    /// A private copy-on-write map of the whole file, for a language that may write into it. It keeps the file from
+    /// being used again, even if the store is closed meanwhile.
+    pub fn map_private(self: &Arc<Self>) -> Result<SegmentView> {
+        let map = self.file.map_private(self.bytes as usize).map_err(|error| self.failed("map", error))?;
+        Ok(SegmentView { map, _file: Arc::clone(self) })
     }
 
     /// The length of the file in bytes.
@@ -72,6 +77,21 @@ impl SegmentFile {
 
     fn failed(&self, what: &str, error: std::io::Error) -> Error {
         Error::io(format!("could not {what} segment {}", self.segment), error)
+    }
+}
+
+/// A private map of a segment and, through the open file, the claim that its bytes stay.
+#[derive(Debug)]
+pub struct SegmentView {
+    map: PrivateMap,
+    _file: Arc<SegmentFile>,
+}
+
+impl std::ops::Deref for SegmentView {
+    type Target = PrivateMap;
+
+    fn deref(&self) -> &PrivateMap {
+        &self.map
     }
 }
 
@@ -191,11 +211,12 @@ impl Segment {
         Ok(file)
     }
 
-    /// Gives the file away by `rename`, if nobody has it open; whoever comes meanwhile, with this segment from before
-    /// it was taken out of the log, waits and then finds no file of its name. Returns whether it was given away.
-    pub(crate) fn give_away(&self, rename: impl FnOnce() -> Result<()>) -> Result<bool> {
-        let open = self.open.write();
-        if open.strong_count() > 0 {
+    /// Gives the file away by `rename`, if nobody in any process has it open. Whoever comes meanwhile, with this
+    /// segment from before it was taken out of the log, waits and then finds no file of its name.
+    pub(crate) fn give_away(&self, file: &dyn DiskFile, rename: impl FnOnce() -> Result<()>) -> Result<bool> {
+        let _nobody_opens_meanwhile = self.open.write();
+        // A file system without locks cannot tell who maps a file: there, none is used again.
+        if !file.claim().unwrap_or(false) {
             return Ok(false);
         }
         rename().map(|()| true)

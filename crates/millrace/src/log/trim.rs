@@ -26,13 +26,14 @@ impl Log {
             let path = segment_path(directory, segment.index);
             let failed = |error| Error::io(format!("could not remove {}", path.display()), error);
             disk.remove(&index_path(directory, segment.index)).map_err(failed)?;
-            let bytes = disk.open(&path, crate::disk::Access::Read).and_then(|file| file.bytes()).map_err(failed)?;
+            let file = disk.open(&path, crate::disk::Access::Read).map_err(failed)?;
+            let bytes = file.bytes().map_err(failed)?;
             let spare = path.with_extension("spare");
             let bytes = u32::try_from(bytes).unwrap_or(0);
             // Whoever maps a file keeps it as it is: then only its name goes. Files that recovery cut are not whole.
             let mut ahead = self.ahead.lock();
             let wanted = bytes >= self.config.segment_bytes_max && ahead.wants_spare();
-            if wanted && segment.give_away(|| disk.rename(&path, &spare).map_err(failed))? {
+            if wanted && segment.give_away(&*file, || disk.rename(&path, &spare).map_err(failed))? {
                 ahead.keep_spare(spare, bytes);
             } else {
                 disk.remove(&path).map_err(failed)?;

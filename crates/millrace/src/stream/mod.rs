@@ -8,7 +8,7 @@ mod retention;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
 use crate::engine::Inner;
@@ -18,7 +18,6 @@ use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
-use expiry::ExpiryClock;
 use pack::Placement;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
@@ -81,7 +80,6 @@ pub(crate) struct StreamInner {
     map: ShardMap,
     engine: Arc<Inner>,
     horizon: RwLock<Horizon>,
-    expiry: Mutex<ExpiryClock>,
     // The control log knows that the log's own files are ahead of the last clean close.
     opened: AtomicBool,
     deleting: AtomicBool,
@@ -123,10 +121,6 @@ impl StreamInner {
         map: ShardMap,
         findings: Vec<Finding>,
     ) -> Result<StreamInner> {
-        let clock = &engine.environment.clock;
-        let tolerance_ms = expiry::DEFAULT_TOLERANCE_MS;
-        let expiry =
-            ExpiryClock::open(Some(entry.expiry_clock_ms), clock.wall_ms(), clock.monotonic_ms(), tolerance_ms);
         Ok(StreamInner {
             id: entry.id,
             name: entry.name.clone(),
@@ -137,7 +131,6 @@ impl StreamInner {
             map,
             engine,
             horizon: RwLock::new(entry.horizon),
-            expiry: Mutex::new(expiry),
             opened: AtomicBool::new(entry.clean_tail.is_none()),
             deleting: AtomicBool::new(false),
             findings,
@@ -263,11 +256,6 @@ impl Stream {
         Ok(())
     }
 
-    /// Asks the engine's committer for a sync, without waiting for it.
-    pub fn request_flush(&self) {
-        self.0.engine.committer.appended(&self.0.log, Durability::Synced);
-    }
-
     /// Blocks until all before `end` is acknowledged.
     ///
     /// # Errors
@@ -353,7 +341,7 @@ impl Stream {
             oldest_ms: segments.first().map_or(self.0.created_ms, |segment| segment.first_arrival_ms),
             published,
             durable: self.0.log.durable(),
-            expiry_is_paused: self.0.expiry.lock().is_paused(),
+            expiry_is_paused: self.0.engine.expiry.lock().is_paused(),
             findings: self.0.findings.clone(),
         }
     }

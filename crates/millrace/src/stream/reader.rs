@@ -11,7 +11,7 @@ use super::StreamInner;
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
-use crate::format::index::RunPlace;
+use crate::format::index::{DAMAGED, RunPlace};
 use crate::format::record::Records;
 use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
 use crate::log::segment::SegmentFile;
@@ -313,11 +313,12 @@ impl Reader {
             return Ok(());
         }
         let mut runs = Vec::new();
-        if summary.presence.may_hold(shard) {
+        if summary.presence.may_hold(shard) || summary.presence.may_hold(DAMAGED) {
             match located.segment.read_index(&*self.stream.engine.environment.disk) {
                 Ok(body) => {
-                    let found = body.shards.into_iter().find(|(of, _)| *of == shard);
-                    runs = found.map(|(_, runs)| runs).unwrap_or_default();
+                    let wanted = body.shards.into_iter().filter(|(of, _)| [shard, DAMAGED].contains(of));
+                    runs = wanted.flat_map(|(_, runs)| runs).collect();
+                    runs.sort_unstable_by_key(|place| (place.frame, place.run));
                 }
                 // Without its index a segment is walked frame by frame.
                 Err(error) if error.kind() == Kind::Corrupt => {

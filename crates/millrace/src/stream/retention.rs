@@ -6,28 +6,18 @@ use crate::error::{Kind, Result};
 use crate::format::Position;
 
 impl StreamInner {
-    /// Advances the expiry clock and, where something has expired, the horizon. Returns a warning of the clock.
-    pub(crate) fn expire(&self) -> Result<Option<String>> {
-        let clock = &self.engine.environment.clock;
-        let (warning, expired_ms) = {
-            let mut expiry = self.expiry.lock();
-            let warning = expiry.tick(clock.wall_ms(), clock.monotonic_ms());
-            let retention_ms = self.config.read().retention.ms();
-            (warning, retention_ms.map(|retention_ms| expiry.expired_before_ms(retention_ms)))
-        };
-        if let Some(expired_ms) = expired_ms {
-            self.advance_horizon(expired_ms)?;
-        }
-        Ok(warning.map(|warning| format!("stream {}: {warning}", self.name)))
-    }
-
-    /// Takes the wall clock for right after a jump.
-    pub(crate) fn accept_clock(&self) {
-        self.expiry.lock().accept(self.engine.environment.clock.wall_ms());
+    /// Advances the horizon behind what has outlived its retention by the store's expiry clock.
+    pub(crate) fn expire(&self) -> Result<()> {
+        let Some(retention_ms) = self.config.read().retention.ms() else { return Ok(()) };
+        let expired_ms = self.engine.expiry.lock().expired_before_ms(retention_ms);
+        self.advance_horizon(expired_ms)
     }
 
     /// Stores how far the expiry clock has come, so that the next open goes on there.
     pub(crate) fn store_expiry_clock(&self) -> Result<()> {
+        let clock = &self.engine.environment.clock;
+        // A stream that had nothing to expire yet has not looked at the time; a jump is reported by the next open.
+        let _reported_by_the_next_open = self.engine.expiry.lock().tick(clock.wall_ms(), clock.monotonic_ms());
         let horizon = *self.horizon.read();
         self.store_horizon(horizon)
     }
@@ -59,7 +49,7 @@ impl StreamInner {
     }
 
     fn store_horizon(&self, horizon: Horizon) -> Result<()> {
-        let expiry_clock_ms = self.expiry.lock().now_ms();
+        let expiry_clock_ms = self.engine.expiry.lock().now_ms();
         let command = Command::HorizonAdvanced { id: self.id, horizon, expiry_clock_ms };
         match self.engine.command(&command) {
             // The stream is going anyway.

@@ -183,6 +183,14 @@ impl DiskFile for FaultFile {
         self.file.sync()
     }
 
+    fn share(&self) -> io::Result<()> {
+        self.file.share()
+    }
+
+    fn claim(&self) -> io::Result<bool> {
+        self.file.claim()
+    }
+
     fn map(&self, bytes: usize) -> io::Result<SharedMap> {
         self.file.map(bytes)
     }

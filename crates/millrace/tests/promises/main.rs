@@ -1,4 +1,3 @@
-#![allow(dead_code)]
 //! What the engine promises, a file a kind of promise, through its public interface alone.
 //!
 //! One program for all: they share `support`, and are linked once.
