@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { build, platformName } from './build.mjs'
 import { checkCargo, ensureDependencies } from './machine.mjs'
 import { asProgram, Refusal, root, run } from './shared.mjs'
@@ -89,7 +89,9 @@ async function prepack() {
   const scratch = mkdtempSync(join(tmpdir(), 'millrace-pack-'))
   await packPlatform(scratch)
   const tarball = readdirSync(scratch).find((name) => name.endsWith('.tgz'))
-  cpSync(join(scratch, tarball), join(process.env.INIT_CWD ?? root, tarball))
+  // Where npm puts the main tarball, this one goes too.
+  const destination = resolve(process.env.INIT_CWD ?? root, process.env.npm_config_pack_destination ?? '.')
+  cpSync(join(scratch, tarball), join(destination, tarball))
   rmSync(scratch, { recursive: true })
   console.error(`pack: this platform's package is ${tarball}`)
   const manifest = publishedManifest()
