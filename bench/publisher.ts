@@ -63,11 +63,13 @@ export class Publisher {
   }
 }
 
-/** Publishes one record that carries the time, and returns when it is published. */
-export function publishStamp(stream: Stream<Uint8Array>, limits: Limits, record: StampedRecord): void {
-  record.view.setFloat64(0, limits.nowNs(), true)
+/** Publishes one record that carries the time, and returns the nanoseconds that took. */
+export function publishStamp(stream: Stream<Uint8Array>, limits: Limits, record: StampedRecord): number {
+  const startedNs = limits.nowNs()
+  record.view.setFloat64(0, startedNs, true)
   stream.append({ partitionKey: 'clock', data: record.data })
   stream.flushSync()
+  return limits.nowNs() - startedNs
 }
 
 /** Bytes that are stamped again and again, and the view that stamps them. */
@@ -109,9 +111,7 @@ function publishPaced(
   const took = new Float64Array(count)
   for (let i = 0; i < count; i++) {
     pause(limits, pace, intervalMs)
-    const started = limits.nowNs()
-    publishStamp(stream, limits, record)
-    took[i] = limits.nowNs() - started
+    took[i] = publishStamp(stream, limits, record)
   }
   return took
 }

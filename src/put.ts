@@ -10,16 +10,18 @@
  * - A batch that the log refuses fails exactly its own puts. Records of `append` that were refused are counted, and
  *   the next `append` or flush throws.
  */
-import type { NativeStream } from './binding.js'
+import { streamAppend, streamArmAcknowledged, type NativeStream } from './binding.js'
 import { checkWhole } from './checks.js'
 import { MillraceError, closed, fromNative, mapped } from './errors.js'
 import { keepAlive, unlisten } from './events.js'
-import type { AppendLimits } from './options.js'
+import type { AppendLimits, PutRecord } from './options.js'
 import { LazyPutResult, Sent, type PutGroup, type PutResult } from './put-result.js'
-import { Staging, checkRecord, stagedBytesMax } from './staging.js'
+import { Staging, checkRecord, parseHashKey, stagedBytesMax } from './staging.js'
 
 const IN_FLIGHT_BYTES_DEFAULT = 64 * 1024 * 1024
 const IN_FLIGHT_RECORDS_DEFAULT = 1024 * 1024
+/** Records whose keys `appendMany` fetches at a time; their strings fit into the first-level cache. */
+const GROUP_RECORDS = 64
 
 /** What the appender must know of its stream. */
 export interface AppenderOptions {
@@ -33,6 +35,8 @@ export interface AppenderOptions {
 /** Stages, submits and settles the appends of one stream handle. */
 export class Appender {
   readonly #native: NativeStream
+  /** The native stream's number, by which the hot calls find it. */
+  readonly #handle: number
   readonly #options: AppenderOptions
   readonly #bytesMax: number
   readonly #recordsMax: number
@@ -50,6 +54,7 @@ export class Appender {
 
   constructor(native: NativeStream, wakeId: number, options: AppenderOptions) {
     this.#native = native
+    this.#handle = native.handle()
     this.#wakeId = wakeId
     this.#options = options
     const { maxInFlightBytes = IN_FLIGHT_BYTES_DEFAULT, maxInFlightRecords = IN_FLIGHT_RECORDS_DEFAULT } =
@@ -67,6 +72,21 @@ export class Appender {
       this.#scheduled = 'turn'
       setImmediate(this.#submitScheduled)
     }
+  }
+
+  /** Stages records from index `from` on while there is room; returns the index of the first that was not taken. */
+  appendMany<T>(records: readonly PutRecord<T>[], from: number, encode: (value: T) => Uint8Array): number {
+    for (let start = from; start < records.length; start += GROUP_RECORDS) {
+      const end = Math.min(start + GROUP_RECORDS, records.length)
+      touchKeys(records, start, end)
+      for (let index = start; index < end; index += 1) {
+        const { partitionKey, data: value, explicitHashKey } = records[index] as PutRecord<T>
+        const data = encode(value)
+        if (!this.accepts(partitionKey, data)) return index
+        this.append(partitionKey, data, explicitHashKey === undefined ? undefined : parseHashKey(explicitHashKey))
+      }
+    }
+    return records.length
   }
 
   /** Stages a record and resolves when it is acknowledged. */
@@ -97,6 +117,10 @@ export class Appender {
   /** Resolves when all that was staged before is acknowledged. */
   async flush(): Promise<void> {
     this.#checkOpen()
+    await this.#flush()
+  }
+
+  async #flush(): Promise<void> {
     this.#submit()
     if (this.#refused !== undefined) throw this.#takeRefused()
     const last = this.#inFlight.at(-1)
@@ -140,13 +164,14 @@ export class Appender {
     })
   }
 
-  /** Acknowledges or fails all that is staged, then takes no more. */
+  /** Takes no more, and acknowledges or fails all that is staged. */
   async close(): Promise<void> {
     if (this.#closed) return
+    // First, so that nobody stages anything behind the last flush.
+    this.#closed = true
     try {
-      await this.flush()
+      await this.#flush()
     } finally {
-      this.#closed = true
       unlisten(this.#wakeId)
     }
   }
@@ -210,7 +235,8 @@ export class Appender {
       batch.sequences = new BigUint64Array(batch.records)
     }
     try {
-      batch.position = this.#native.append(staging.bytes, staging.length, staging.count, batch.shards, batch.sequences)
+      const { bytes, length, count } = staging
+      batch.position = streamAppend(this.#handle, bytes, length, count, batch.shards, batch.sequences)
     } catch (error) {
       this.#fail(batch, fromNative(error))
       return
@@ -232,7 +258,7 @@ export class Appender {
 
   /** Arms the wake-up first and looks second, so that a watermark that moves in between is not missed. */
   #settle(): void {
-    const watermark = this.#native.armAcknowledged()
+    const watermark = streamArmAcknowledged(this.#handle)
     const acknowledged = this.#inFlight.findIndex(({ position }) => position > watermark)
     const failure = acknowledged < 0 ? undefined : this.#failure()
     const settled = this.#inFlight.splice(0, acknowledged < 0 || failure !== undefined ? Infinity : acknowledged)
@@ -275,4 +301,17 @@ export class Appender {
   #checkOpen(): void {
     if (this.#closed) throw closed(`stream '${this.#options.name}'`)
   }
+}
+
+/** Where {@link touchKeys} leaves its sum, so that its loads are not optimised away. */
+const touched = new Uint32Array(1)
+
+/**
+ * Looks at each key once. Keys that the program made long ago are no longer in the processor's cache, and this tight
+ * loop fetches several at once, where the loop that stages them would wait for one after the other.
+ */
+function touchKeys(records: readonly PutRecord<unknown>[], start: number, end: number): void {
+  let characters = 0
+  for (let index = start; index < end; index += 1) characters += records[index]?.partitionKey?.length ?? 0
+  touched[0] = characters
 }

@@ -5,12 +5,14 @@
  * native side had to copy (records near the published tail, `copy: true`, or a runtime without external buffers).
  * Waiting is armed first and looked at second, so that no wake-up is lost.
  */
-import type { NativeReader } from './binding.js'
+import { readerNext, type NativeReader } from './binding.js'
 import { Batch, Window, type RecordSource } from './batch.js'
 import { aborted, closed, invalidArgument, mapped, type MillraceError } from './errors.js'
 import { keepAlive, listen, unlisten } from './events.js'
 import type { SegmentViews } from './segments.js'
 
+/** A window is replaced when it has no room for one more batch; a small one would be replaced all the time. */
+const DESCRIPTORS_MIN = 1024
 const SLAB_BYTES = 1024 * 1024
 /** What `next` of the native reader returns instead of a count of records. */
 const AT_TAIL = -1
@@ -51,6 +53,8 @@ interface Waiter<T> {
 export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, AsyncDisposable, Disposable {
   readonly #setup: ReaderSetup<T>
   readonly #native: NativeReader
+  /** The native reader's number, by which the hot call finds it. */
+  readonly #handle: number
   readonly #wakeId: number
   readonly #waiting: Waiter<T>[] = []
   #window: Window
@@ -71,7 +75,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   constructor(setup: ReaderSetup<T>) {
     if (setup.signal?.aborted) throw aborted(setup.signal)
     this.#setup = setup
-    this.#window = new Window(setup.maxRecords * 2)
+    this.#window = new Window(Math.max(setup.maxRecords * 2, DESCRIPTORS_MIN))
     this.#wakeId = listen(this.#wake)
     try {
       this.#native = mapped(() => setup.open(this.#wakeId))
@@ -79,6 +83,8 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
       unlisten(this.#wakeId)
       throw error
     }
+    this.#handle = this.#native.handle
+    this.#setBuffers()
     setup.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
@@ -197,11 +203,12 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     const window = this.#roomyWindow()
     window.header[HEADER.first] = window.used
     window.header[HEADER.slabUsed] = this.#slabUsed
-    const count = mapped(() => this.#native.next(window.bytes, this.#slab, arm))
+    const count = mapped(() => readerNext(this.#handle, arm))
     if (count > 0) return this.#batch(window, count)
     if (count === SLAB_TOO_SMALL) {
       this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, window.header[HEADER.slabWanted] as number))
       this.#slabUsed = 0
+      this.#setBuffers()
       return this.#step(arm)
     }
     if (count === 0) return this.#step(arm)
@@ -221,8 +228,13 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #roomyWindow(): Window {
     if (this.#window.used + this.#setup.maxRecords > this.#window.capacity) {
       this.#window = new Window(this.#window.capacity)
+      this.#setBuffers()
     }
     return this.#window
+  }
+
+  #setBuffers(): void {
+    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab))
   }
 
   #segmentView(id: number): Buffer {

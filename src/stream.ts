@@ -20,8 +20,6 @@ import { parseHashKey } from './staging.js'
 const RECORDS_DEFAULT = 1024
 const RECORDS_MAX = 65_536
 const BYTES_DEFAULT = 4 * 1024 * 1024
-/** Records whose keys `appendMany` fetches at a time; their strings fit into the first-level cache. */
-const GROUP_RECORDS = 64
 
 /** What a stream must know; made by `Millrace`. @internal */
 export interface StreamSetup<T> {
@@ -133,18 +131,7 @@ export class Stream<T = Uint8Array> {
    * for (let next = 0; (next = clicks.appendMany(records, next)) < records.length; ) await clicks.drain()
    */
   appendMany(records: readonly PutRecord<T>[], from = 0): number {
-    for (let start = from; start < records.length; start += GROUP_RECORDS) {
-      const end = Math.min(start + GROUP_RECORDS, records.length)
-      touchKeys(records, start, end)
-      for (let index = start; index < end; index += 1) {
-        const record = records[index] as PutRecord<T>
-        const data = this.#encode(record.data)
-        if (!this.#appender.accepts(record.partitionKey, data)) return index
-        const hashKey = record.explicitHashKey
-        this.#appender.append(record.partitionKey, data, hashKey === undefined ? undefined : parseHashKey(hashKey))
-      }
-    }
-    return records.length
+    return this.#appender.appendMany(records, from, this.#encode)
   }
 
   /** Resolves when all that was put or appended before is acknowledged as the stream's durability promises. */
@@ -233,17 +220,4 @@ export class Stream<T = Uint8Array> {
   #checkOpen(): void {
     if (this.#closed) throw closed(`stream '${this.#setup.name}'`)
   }
-}
-
-/** Where {@link touchKeys} leaves its sum, so that its loads are not optimised away. */
-const touched = new Uint32Array(1)
-
-/**
- * Looks at each key once. Keys that the program made long ago are no longer in the processor's cache, and this tight
- * loop fetches several at once, where the loop that stages them would wait for one after the other.
- */
-function touchKeys(records: readonly PutRecord<unknown>[], start: number, end: number): void {
-  let characters = 0
-  for (let index = start; index < end; index += 1) characters += records[index]?.partitionKey?.length ?? 0
-  touched[0] = characters
 }

@@ -108,6 +108,22 @@ test('a deleted stream ends its readers and puts with a typed error', async () =
   expect(await codeOf(() => stream.read())).toMatch(gone)
 })
 
+test('a put that races a deletion, and one that waits for room when the store closes, settle', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('racing')
+  const put = stream.put({ partitionKey: 'k', data }).then(
+    () => 'written',
+    (error: MillraceError) => error.code,
+  )
+  await millrace.deleteStream('racing')
+  expect(await put).toMatch(/^(written|ERR_MILLRACE_(STREAM_DELETING|CLOSED|OUTCOME_UNKNOWN))$/)
+
+  const narrow = await millrace.createStream('narrow', { maxInFlightRecords: 10 })
+  const many = codeOf(narrow.putMany(Array.from({ length: 1000 }, () => ({ partitionKey: 'k', data }))))
+  await millrace.close()
+  expect(await many).toBe('ERR_MILLRACE_CLOSED')
+})
+
 test('a second process is refused and told who holds the store; when the holder is killed the store opens', async () => {
   const folder = emptyFolder()
   const program = `

@@ -32,38 +32,18 @@ export function appendContests(bench: Bench): Contest[] {
 
 function unsynced(bench: Bench, { name, bytes, os }: Size): Contest {
   const limit = `fs.writeSync of 500 × ${name}, no sync`
+  const plain = { recordBytes: bytes, sync: 'never', file: 'growing', milliseconds: milliseconds(bench) } as const
   const open = async () => {
     const { millrace, remove } = await openFresh(bench, `append-unsynced-${bytes}`)
+    const side = (label: string, more: Pick<Appends, 'durability'> & Partial<Appends>) => {
+      return appends(bench, millrace, { name: `append ${name}, ${label}`, bytes, against: limit, ...more })
+    }
     const sides = [
-      plainWrites(bench, limit, {
-        recordBytes: bytes,
-        sync: 'never',
-        file: 'growing',
-        milliseconds: milliseconds(bench),
-      }),
-      await appends(bench, millrace, {
-        name: `append ${name}, os`,
-        bytes,
-        durability: 'os',
-        against: limit,
-        target: os,
-      }),
-      await appends(bench, millrace, {
-        name: `append ${name}, os, keys cold in memory`,
-        bytes,
-        durability: 'os',
-        against: limit,
-        target: undefined,
-        keys: makeSharedKeys(),
-      }),
-      await appends(bench, millrace, {
-        name: `append ${name}, interval 10 ms`,
-        bytes,
-        durability: { interval: 10 },
-        against: limit,
-        target: undefined,
-      }),
+      plainWrites(bench, limit, plain),
+      await side('os', { durability: 'os', target: os }),
+      await side('interval 10 ms', { durability: { interval: 10 } }),
     ]
+    if (os) sides.push(await side('os, keys cold in memory', { durability: 'os', keys: makeSharedKeys() }))
     return { sides, close: remove }
   }
   return { name: `append ${name} unsynced`, rounds: bench.quick ? 3 : 5, open }
@@ -96,7 +76,7 @@ interface Appends {
   readonly bytes: number
   readonly durability: Durability
   readonly against: string
-  readonly target: Target | undefined
+  readonly target?: Target | undefined
   /** Keys in the order of their use; fresh ones where none are given. */
   readonly keys?: readonly string[]
 }

@@ -52,6 +52,7 @@ function callSide(bench: Bench, name: string, call: () => unknown, against?: str
       for (let i = 0; i < CALLS_PER_TASK; i++) call()
     })
     const [task] = await tiny.run()
+    if (task?.result.state === 'errored') throw task.result.error
     if (task?.result.state !== 'completed') throw new Error(`${name} did not complete: ${task?.result.state}`)
     return (task.result.latency.p50 / CALLS_PER_TASK) * 1e6
   }

@@ -38,7 +38,9 @@ impl Waker {
     /// each.
     #[napi]
     pub fn wake_from_thread(&self, pace: Pace, interval_us: u32, count: u32) {
-        let Some(callback) = self.callback.clone() else { return };
+        let Some(callback) = self.callback.clone() else {
+            return;
+        };
         thread::spawn(move || {
             for _ in 0..count {
                 pause(pace, interval_us);

@@ -11,6 +11,7 @@ mod buffers;
 mod describe;
 mod engine;
 mod error;
+mod handles;
 mod notifier;
 mod reader;
 mod stream;

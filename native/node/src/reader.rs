@@ -10,23 +10,28 @@ use std::sync::Arc;
 use millrace::format::record::Records;
 use millrace::{Chunk, Error, Kind, Registration, RunView, SegmentFile, Step, Stream, Visibility};
 use napi::Env;
-use napi::bindgen_prelude::{ArrayBuffer, Uint8ArraySlice};
+use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
 
 use crate::buffers::{segment_buffer, tail_buffer};
 use crate::error::{coded, internal};
+use crate::handles::Table;
 use crate::notifier::Alarm;
 use crate::window::{Cursor, IN_SLAB, Limits, RunHead, Slot, Window};
 
-/// What [`NativeReader::next`] returns when it described no record.
+/// What [`reader_next`] returns when it described no record.
 const AT_TAIL: i32 = -1;
 const SLAB_TOO_SMALL: i32 = -2;
 
-/// Reads a stream or one of its shards.
+thread_local! {
+    static READERS: Table<OpenReader> = const { Table::new() };
+}
+
+/// Reads a stream or one of its shards. The reader itself stands in a table, for [`reader_next`].
 #[napi]
 pub struct NativeReader {
-    // `None` once closed.
-    open: Option<OpenReader>,
+    handle: u32,
+    closed: bool,
 }
 
 /// How a reader hands records over.
@@ -46,6 +51,8 @@ struct OpenReader {
     registration: Option<Registration>,
     pending: Option<Pending>,
     last_file: Option<Arc<SegmentFile>>,
+    // The window and the slab.
+    buffers: Option<(Uint8Array, Uint8Array)>,
 }
 
 /// A chunk of which not all records were described yet: the run to go on with, and the place in it.
@@ -57,79 +64,126 @@ struct Pending {
 
 impl NativeReader {
     pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, alarm: Arc<Alarm>) -> Self {
-        let open = OpenReader { stream, reader, delivery, alarm, registration: None, pending: None, last_file: None };
-        NativeReader { open: Some(open) }
+        let open = OpenReader {
+            stream,
+            reader,
+            delivery,
+            alarm,
+            registration: None,
+            pending: None,
+            last_file: None,
+            buffers: None,
+        };
+        NativeReader { handle: READERS.with(|readers| readers.insert(open)), closed: false }
     }
 
-    fn open(&mut self) -> napi::Result<&mut OpenReader> {
-        let closed = || coded(&Error::new(Kind::Closed, "expected an open reader, but it was closed"));
-        self.open.as_mut().ok_or_else(closed)
+    fn with<R>(&self, work: impl FnOnce(&mut OpenReader) -> napi::Result<R>) -> napi::Result<R> {
+        if self.closed {
+            return Err(coded(&Error::new(Kind::Closed, "expected an open reader, but it was closed")));
+        }
+        READERS.with(|readers| readers.with(self.handle, work))
     }
+
+    fn let_go(&mut self) {
+        if !std::mem::replace(&mut self.closed, true) {
+            // At the end of the thread the table may be gone already, and the reader with it.
+            let _gone = READERS.try_with(|readers| readers.remove(self.handle));
+        }
+    }
+}
+
+impl Drop for NativeReader {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// Describes the next records in the reader's window and returns how many; or -1 at the tail, or -2 when the slab has
+/// no room for the next record (the window's header tells how much it takes). With `arm`, the reader's id fires when it
+/// is at the tail now and there is more later. Not to be called once the reader is closed.
+#[napi(catch_unwind)]
+pub fn reader_next(handle: u32, arm: bool) -> napi::Result<i32> {
+    READERS.with(|readers| readers.with(handle, |open| open.next(arm)))
 }
 
 #[napi]
 impl NativeReader {
-    /// Describes the next records in `window` and returns how many; or -1 at the tail, or -2 when `slab` has no room
-    /// for the next record (the window's header tells how much it takes). With `arm`, the reader's id fires when it
-    /// is at the tail now and there is more later.
-    #[napi(catch_unwind)]
-    pub fn next(
-        &mut self,
-        mut window: Uint8ArraySlice<'_>,
-        mut slab: Uint8ArraySlice<'_>,
-        arm: bool,
-    ) -> napi::Result<i32> {
-        let open = self.open()?;
-        // SAFETY: JavaScript does not run during this call, and `src/reader.ts` owns the two buffers, which do not
-        // overlap.
-        let window = unsafe { window.as_mut() };
-        // SAFETY: as above.
-        let slab = unsafe { slab.as_mut() };
-        let mut window = Window::new(window)?;
-        if open.pending.is_none() && !open.fetch(arm).map_err(|error| coded(&error))? {
-            return Ok(AT_TAIL);
-        }
-        open.describe(&mut window, slab)
+    /// The reader's number for [`reader_next`].
+    #[napi(getter, catch_unwind)]
+    pub fn handle(&self) -> u32 {
+        self.handle
     }
 
-    /// Goes on behind the damage at which `next` stopped.
+    /// Sets the buffers that [`reader_next`] writes to. They are handed over once and not at each call, because taking
+    /// a typed array apart costs more than describing a record.
     #[napi(catch_unwind)]
-    pub fn skip_damage(&mut self) -> napi::Result<()> {
-        self.open()?.reader.skip_damage().map_err(|error| coded(&error))
+    pub fn set_buffers(&self, window: Uint8Array, slab: Uint8Array) -> napi::Result<()> {
+        self.with(|open| {
+            open.buffers = Some((window, slab));
+            Ok(())
+        })
+    }
+
+    /// Goes on behind the damage at which [`reader_next`] stopped.
+    #[napi(catch_unwind)]
+    pub fn skip_damage(&self) -> napi::Result<()> {
+        self.with(|open| open.reader.skip_damage().map_err(|error| coded(&error)))
     }
 
     /// The segment that the last descriptors point into, as a buffer of its own.
     #[napi(catch_unwind)]
-    pub fn map_segment<'env>(&mut self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        let file = self.open()?.last_file.as_ref().ok_or_else(|| internal("no segment was read yet"))?;
+    pub fn map_segment<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        let file = self.with(|open| Ok(open.last_file.clone()))?;
+        let file = file.ok_or_else(|| internal("no segment was read yet"))?;
         segment_buffer(env, file.map_private().map_err(|error| coded(&error))?)
     }
 
     /// The page of counters that move when there is something new; see [`NativeReader::tail_word`].
     #[napi(catch_unwind)]
-    pub fn map_tail<'env>(&mut self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
-        let view = self.open()?.stream.tail_view().map_err(|error| coded(&error))?;
+    pub fn map_tail<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        let view = self.with(|open| open.stream.tail_view().map_err(|error| coded(&error)))?;
         tail_buffer(env, view)
     }
 
     /// Which 32-bit word of the page counts what this reader sees.
     #[napi(catch_unwind)]
-    pub fn tail_word(&mut self) -> napi::Result<u32> {
-        let open = self.open()?;
-        Ok(match open.stream.change_of(open.delivery.visibility) {
-            millrace::Change::Published => 0,
-            millrace::Change::Durable => 1,
+    pub fn tail_word(&self) -> napi::Result<u32> {
+        self.with(|open| {
+            Ok(match open.stream.change_of(open.delivery.visibility) {
+                millrace::Change::Published => 0,
+                millrace::Change::Durable => 1,
+            })
         })
     }
 
     /// Lets go of files and wake-ups. Buffers that were handed out stay.
     #[napi(catch_unwind)]
     pub fn close(&mut self) {
-        self.open = None;
+        self.let_go();
     }
 }
 
 impl OpenReader {
+    fn next(&mut self, arm: bool) -> napi::Result<i32> {
+        let Some((mut window, mut slab)) = self.buffers.take() else { return Err(internal("no buffers were set")) };
+        let outcome = self.next_into(&mut window, &mut slab, arm);
+        self.buffers = Some((window, slab));
+        outcome
+    }
+
+    fn next_into(&mut self, window: &mut Uint8Array, slab: &mut Uint8Array, arm: bool) -> napi::Result<i32> {
+        // SAFETY: JavaScript does not run during this call, and `src/reader.ts` owns the two buffers, which do not
+        // overlap and are never detached.
+        let window = unsafe { window.as_mut() };
+        // SAFETY: as above.
+        let slab = unsafe { slab.as_mut() };
+        let mut window = Window::new(window)?;
+        if self.pending.is_none() && !self.fetch(arm).map_err(|error| coded(&error))? {
+            return Ok(AT_TAIL);
+        }
+        self.describe(&mut window, slab)
+    }
+
     /// Fetches a chunk; `false` at the tail. Arms first and looks again, so that no change falls in between.
     fn fetch(&mut self, arm: bool) -> millrace::Result<bool> {
         if self.fetch_once()? {

@@ -2,19 +2,34 @@
 
 use std::sync::Arc;
 
-use millrace::{Change, Commit, Error, Kind, Placement, ReaderOptions, Registration, StartAt, Stream, Visibility};
+use millrace::{
+    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Registration, StartAt, Stream, Visibility,
+};
 use napi::bindgen_prelude::{AsyncTask, BigInt};
 use napi_derive::napi;
 
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
+use crate::handles::Table;
 use crate::notifier::{Alarm, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
 use crate::task::{Blocking, promise};
 
-/// A stream that was opened.
+thread_local! {
+    static WRITERS: Table<Writer> = const { Table::new() };
+}
+
+/// A stream that was opened. What appends stands in a table, for [`stream_append`].
 #[napi]
 pub struct NativeStream {
+    stream: Stream,
+    acknowledged: Arc<Alarm>,
+    // Given when first asked for: a stream is opened on another thread than the table's.
+    handle: Option<u32>,
+}
+
+/// The hot half of a stream.
+struct Writer {
     stream: Stream,
     acknowledged: Arc<Alarm>,
     // Made when somebody first waits: an append pays for waiters only.
@@ -42,47 +57,86 @@ pub struct NativeReadRequest {
 
 impl NativeStream {
     pub fn new(stream: Stream, acknowledged: Arc<Alarm>) -> Self {
-        NativeStream { stream, acknowledged, registration: None, placements: Vec::new() }
+        NativeStream { stream, acknowledged, handle: None }
     }
 }
 
-#[napi]
-impl NativeStream {
-    /// Appends `count` records that stand in the first `length` bytes of `staged`: all of them or none. Returns the
-    /// place up to which they must be acknowledged. Shards and sequences of the records are written into the arrays
-    /// if they are given, which have `count` elements then.
-    #[napi(catch_unwind)]
-    pub fn append(
+impl Drop for NativeStream {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle {
+            // At the end of the thread the table may be gone already, and the writer with it.
+            let _gone = WRITERS.try_with(|writers| writers.remove(handle));
+        }
+    }
+}
+
+/// Appends `count` records that stand in the first `length` bytes of `staged`: all of them or none. Returns the place
+/// up to which they must be acknowledged. Shards and sequences of the records are written into the arrays if they are
+/// given, which have `count` elements then.
+#[napi(catch_unwind)]
+pub fn stream_append(
+    handle: u32,
+    staged: &[u8],
+    length: u32,
+    count: u32,
+    shards: Option<&mut [u32]>,
+    sequences: Option<&mut [u64]>,
+) -> napi::Result<f64> {
+    let staged = staged.get(..length as usize).ok_or_else(|| internal("more was staged than there is"))?;
+    let end = WRITERS
+        .with(|writers| writers.with(handle, |writer| writer.append(staged, count as usize, shards, sequences)))?;
+    Ok(place(end))
+}
+
+/// The place up to which all is acknowledged. The stream's id fires when it moves next.
+#[napi(catch_unwind)]
+pub fn stream_arm_acknowledged(handle: u32) -> napi::Result<f64> {
+    WRITERS.with(|writers| writers.with(handle, |writer| Ok(place(writer.arm_acknowledged()))))
+}
+
+impl Writer {
+    fn append(
         &mut self,
         staged: &[u8],
-        length: u32,
-        count: u32,
+        count: usize,
         shards: Option<&mut [u32]>,
         sequences: Option<&mut [u64]>,
-    ) -> napi::Result<f64> {
-        let staged = staged.get(..length as usize).ok_or_else(|| internal("more was staged than there is"))?;
+    ) -> napi::Result<Position> {
         self.placements.clear();
         let placements = shards.is_some().then_some(&mut self.placements);
-        let appended =
-            self.stream.append(staged, count as usize, placements, Commit::Engine).map_err(|error| coded(&error))?;
+        let appended = self.stream.append(staged, count, placements, Commit::Engine).map_err(|error| coded(&error))?;
         if let (Some(shards), Some(sequences)) = (shards, sequences) {
             for ((shard, sequence), placement) in shards.iter_mut().zip(sequences).zip(&self.placements) {
                 *shard = placement.shard;
                 *sequence = placement.sequence;
             }
         }
-        Ok(place(appended.end))
+        Ok(appended.end)
     }
 
-    /// The place up to which all is acknowledged. The stream's id fires when it moves next.
-    #[napi(catch_unwind)]
-    pub fn arm_acknowledged(&mut self) -> f64 {
+    fn arm_acknowledged(&mut self) -> Position {
         if self.registration.is_none() {
             self.registration = Some(self.stream.on_change(Change::Durable, Arc::clone(&self.acknowledged) as _));
         }
         // Armed first and looked at second, so that no change falls in between.
         self.acknowledged.arm();
-        place(self.stream.acknowledged())
+        self.stream.acknowledged()
+    }
+}
+
+#[napi]
+impl NativeStream {
+    /// The stream's number for [`stream_append`] and [`stream_arm_acknowledged`].
+    #[napi(catch_unwind)]
+    pub fn handle(&mut self) -> u32 {
+        let NativeStream { stream, acknowledged, handle } = self;
+        let writer = || Writer {
+            stream: stream.clone(),
+            acknowledged: Arc::clone(acknowledged),
+            registration: None,
+            placements: Vec::new(),
+        };
+        *handle.get_or_insert_with(|| WRITERS.with(|writers| writers.insert(writer())))
     }
 
     /// Why nothing more will be acknowledged, as an error's text; nothing while all is well.
@@ -157,6 +211,6 @@ impl NativeStream {
 
 /// A place in the log as a number that grows along it. Places are multiples of 64, so that a float64 holds them
 /// exactly up to segment 2^27.
-fn place(position: millrace::Position) -> f64 {
+fn place(position: Position) -> f64 {
     position.pack() as f64
 }

@@ -8,7 +8,7 @@
 //! The header alone answers what opening a log asks; the body serves seeks and the readers of one shard.
 
 use super::checksum::crc32c;
-use super::{Cursor, FORMAT_VERSION, u32_of};
+use super::{Cursor, FORMAT_VERSION, Position, u32_of};
 use crate::error::{Error, Kind, Result};
 
 /// The length of the header in bytes.
@@ -56,6 +56,8 @@ pub struct Summary {
     pub segment: u32,
     /// The incarnation of its file.
     pub incarnation: u64,
+    /// Where the segment before ends, as this one's opening says; the default where it cannot be read.
+    pub previous_end: Position,
     /// Where its last frame ends.
     pub end: u32,
     /// The checksum of its last frame.
@@ -155,6 +157,7 @@ fn encode_header(summary: &Summary, counts: [u32; 4]) -> Vec<u8> {
     for count in counts {
         bytes.extend_from_slice(&count.to_le_bytes());
     }
+    bytes.extend_from_slice(&summary.previous_end.pack().to_le_bytes());
     for word in summary.presence.0 {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
@@ -195,6 +198,7 @@ fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
     let mut summary = Summary {
         segment: cursor.u32()?,
         incarnation: cursor.u64()?,
+        previous_end: Position::default(),
         end: cursor.u32()?,
         last_checksum: cursor.u32()?,
         first_sequence: cursor.u64()?,
@@ -206,6 +210,7 @@ fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
         presence: Presence::default(),
     };
     let counts = [cursor.u32()?, cursor.u32()?, cursor.u32()?, cursor.u32()?];
+    summary.previous_end = Position::unpack(cursor.u64()?);
     for word in &mut summary.presence.0 {
         *word = cursor.u64()?;
     }
@@ -254,7 +259,9 @@ mod tests {
     use super::*;
 
     fn sample() -> (Summary, Body) {
-        let mut summary = Summary { segment: 4, end: 8192, next_sequence: 9, records: 8, ..Summary::default() };
+        let previous_end = Position::new(3, 640);
+        let mut summary =
+            Summary { segment: 4, previous_end, end: 8192, next_sequence: 9, records: 8, ..Summary::default() };
         summary.presence.insert(1);
         summary.presence.insert(2047);
         let place = |frame| RunPlace { frame, run: 0 };

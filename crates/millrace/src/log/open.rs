@@ -12,7 +12,7 @@ use super::append::{open_segment, opening_frame};
 use super::notify::Notifier;
 use super::prepare::{Ahead, Prepared, make_first};
 use super::recover::{Finding, Meaning, recover};
-use super::scan::scan_segment;
+use super::scan::{read_opening, scan_segment};
 use super::segment::{Segment, index_path, open_file, read_header, segment_path};
 use super::{Log, LogConfig, Tail, Writer};
 use crate::disk::{Access, Disk};
@@ -22,7 +22,6 @@ use crate::format::Position;
 use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::format::snapshot::Opening;
 
 /// The first segment's number and the first sequence of a log: 0 means "before everything".
 const FIRST: u32 = 1;
@@ -168,12 +167,43 @@ impl Log {
         if let Some(tail) = clean
             && let Some((segments, writer, ahead)) = continue_behind(&environment, &config, &files, &tail)?
         {
-            return Ok((Log::assemble(environment, config, segments, writer, ahead), Vec::new()));
+            let log = Log::assemble(environment, config, segments, writer, ahead);
+            let findings = log.find_missing()?;
+            return Ok((log, findings));
         }
         let floor = clean.map(|tail| tail.position).unwrap_or_default();
         let recovered = recover(&environment, &config, files, floor)?;
         let log = Log::assemble(environment, config, recovered.segments, recovered.writer, recovered.ahead);
-        Ok((log, recovered.findings))
+        let mut findings = recovered.findings;
+        findings.extend(log.find_missing()?);
+        Ok((log, findings))
+    }
+
+    /// Finds segments that are missing between others: each segment's opening names the one before.
+    fn find_missing(&self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for pair in self.segments().windows(2) {
+            let [before, after] = pair else { continue };
+            let previous_end = match after.summary() {
+                Some(summary) => summary.previous_end,
+                None => {
+                    let file = after.open(&*self.environment.disk)?;
+                    let opening = read_opening(&file, file.bytes)?;
+                    opening.map(|(opening, _)| opening.previous_end).unwrap_or_default()
+                }
+            };
+            if previous_end.segment != before.index && previous_end != Position::default() {
+                let known = before.summary().map_or(before.first_sequence, |summary| summary.next_sequence);
+                findings.push(Finding {
+                    log: self.config.name.clone(),
+                    segment: previous_end.segment,
+                    bytes: 0..previous_end.offset,
+                    sequences: known..after.first_sequence,
+                    meaning: Meaning::Damaged,
+                });
+            }
+        }
+        Ok(findings)
     }
 
     /// Checks that the newest segment opens with the shard map that this log was opened with. Where its opening is
@@ -183,20 +213,16 @@ impl Log {
         let newest = segments.last().expect("a log has a segment");
         let file = newest.open(&*self.environment.disk)?;
         let end = self.published().offset;
-        let head = file.frame(SEGMENT_HEADER_BYTES, end)?;
-        let frame = file.map()?.bytes(SEGMENT_HEADER_BYTES as usize..end as usize);
-        let intact = head.zip(frame).filter(|(head, frame)| head.payloads_are_intact(frame));
-        let Some((head, frame)) = intact else {
+        let Some((opening, _)) = read_opening(&file, end)? else {
             return Ok(Some(Finding {
                 log: self.config.name.clone(),
                 segment: newest.index,
-                bytes: SEGMENT_HEADER_BYTES..head.map_or(end, |head| SEGMENT_HEADER_BYTES + head.header.padded_bytes()),
+                bytes: SEGMENT_HEADER_BYTES..end,
                 sequences: newest.first_sequence..newest.first_sequence,
                 meaning: Meaning::Unreadable,
             }));
         };
-        let opening = head.run(0).and_then(|run| frame.get(run.payload())).and_then(Opening::decode);
-        if opening.is_some_and(|opening| opening.shards == self.config.shards) {
+        if opening.shards == self.config.shards {
             return Ok(None);
         }
         let message = format!("{}: segment {} does not open with the stream's shards", self.config.name, newest.index);

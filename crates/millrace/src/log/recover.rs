@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::append::{open_segment, opening_frame};
 use super::open::Files;
 use super::prepare::{Ahead, make_first};
-use super::scan::{FoundFrame, build_index, scan_segment};
+use super::scan::{FoundFrame, build_index, read_opening, scan_segment};
 use super::segment::{Segment, SegmentFile, index_path, open_file, segment_path, write_whole};
 use super::{LogConfig, Scan, Tail, Writer};
 use crate::disk::Access;
@@ -23,7 +23,6 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::FrameHead;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
-use crate::format::snapshot::Opening;
 use crate::format::{FRAME_ALIGNMENT, Position, index};
 
 /// Something that recovery or verification found and the operator should know.
@@ -318,16 +317,11 @@ impl Walk<'_> {
 /// What durable openings say of the end of the segments before them.
 fn promised_ends(unsealed: &BTreeMap<u32, Unsealed>, mark: Position) -> Result<BTreeMap<u32, u32>> {
     let mut ends = BTreeMap::new();
-    for (segment, Unsealed { file, scan, .. }) in unsealed {
-        let opening = scan.frames.first().filter(|first| first.offset == SEGMENT_HEADER_BYTES && first.intact);
-        let Some(first) = opening.filter(|first| Position::new(*segment, first.end()) <= mark) else { continue };
-        let head = file.frame(first.offset, first.end())?;
-        let payload = head.and_then(|head| head.run(0)).map(|run| run.payload());
-        let base = first.offset as usize;
-        let map = file.map()?;
-        let bytes = payload.and_then(|payload| map.bytes(base + payload.start..base + payload.end));
-        if let Some(Opening { previous_end, .. }) = bytes.and_then(Opening::decode) {
-            ends.insert(previous_end.segment, previous_end.offset);
+    for (segment, Unsealed { file, .. }) in unsealed {
+        if let Some((opening, opening_end)) = read_opening(file, file.bytes)?
+            && Position::new(*segment, opening_end) <= mark
+        {
+            ends.insert(opening.previous_end.segment, opening.previous_end.offset);
         }
     }
     Ok(ends)

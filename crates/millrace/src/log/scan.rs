@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::format::frame::{FrameHead, FrameHeader, RunKind};
 use crate::format::index::{Body, DAMAGED, RunPlace, Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
+use crate::format::snapshot::Opening;
 use crate::format::{FRAME_ALIGNMENT, Position, aligned};
 
 /// How many zeros behind its header make a segment a fresh one.
@@ -71,6 +72,17 @@ fn is_fresh(file: &SegmentFile, end: u32) -> Result<bool> {
     Ok(first.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)))
 }
 
+/// What a segment opens with, and where that frame ends; `None` where its first frame is not intact.
+pub(crate) fn read_opening(file: &SegmentFile, end: u32) -> Result<Option<(Opening, u32)>> {
+    let start = SEGMENT_HEADER_BYTES;
+    let Some(frame) = file.map()?.bytes(start as usize..end.min(file.bytes) as usize) else { return Ok(None) };
+    let head = file.frame(start, end)?.filter(|head| head.payloads_are_intact(frame));
+    Ok(head.and_then(|head| {
+        let opening = frame.get(head.run(0)?.payload()).and_then(Opening::decode)?;
+        Some((opening, start + head.header.padded_bytes()))
+    }))
+}
+
 /// Gathers what the index of a segment says, frame by frame.
 #[derive(Debug)]
 pub(crate) struct IndexBuilder {
@@ -127,6 +139,8 @@ impl IndexBuilder {
 /// Builds the index of the frames between the segment's start and `end`, heads alone being read.
 pub(crate) fn build_index(file: &SegmentFile, end: u32) -> Result<(Summary, Body)> {
     let mut builder = IndexBuilder::new(file);
+    builder.summary.previous_end =
+        read_opening(file, end)?.map(|(opening, _)| opening.previous_end).unwrap_or_default();
     let mut offset = SEGMENT_HEADER_BYTES;
     let mut is_damaged = false;
     while offset < end {

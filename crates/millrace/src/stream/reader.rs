@@ -173,6 +173,7 @@ impl Reader {
                 (log.position_of_time(arrival_ms)?, 0)
             }
         };
+        let oldest_ms = log.segments().first().map_or(0, |segment| segment.first_arrival_ms);
         Ok(Reader {
             shard: options.shard,
             visibility: options.visibility,
@@ -182,7 +183,7 @@ impl Reader {
             record_offset: 0,
             from_sequence,
             places: None,
-            last_arrival_ms: 0,
+            last_arrival_ms: oldest_ms,
             stream,
         })
     }

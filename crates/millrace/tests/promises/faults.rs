@@ -35,14 +35,21 @@ const OPERATIONS: [Operation; 7] = [
     Operation::SyncDirectory,
 ];
 
+/// How long a disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasts {
+    Once,
+    /// From then on, until the disk is healed.
+    UntilHealed,
+}
+
 /// When a disk fails, and how.
 #[derive(Debug)]
 struct Plan {
     operation: Operation,
     /// Counts down to the failure.
     left: AtomicUsize,
-    /// One failure, or from then on all of the kind, until the disk is healed.
-    lasting: bool,
+    lasts: Lasts,
     healed: AtomicBool,
     errno: i32,
     failed: AtomicBool,
@@ -52,11 +59,11 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(operation: Operation, at: usize, lasting: bool, errno: i32) -> Arc<Plan> {
+    fn new(operation: Operation, at: usize, lasts: Lasts, errno: i32) -> Arc<Plan> {
         Arc::new(Plan {
             operation,
             left: AtomicUsize::new(at),
-            lasting,
+            lasts,
             healed: AtomicBool::new(false),
             errno,
             failed: AtomicBool::new(false),
@@ -71,7 +78,7 @@ impl Plan {
         }
         let due = match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => false,
-            Err(_) => self.lasting || !self.failed.load(Ordering::SeqCst),
+            Err(_) => self.lasts == Lasts::UntilHealed || !self.failed.load(Ordering::SeqCst),
         };
         if !due {
             return Ok(());
@@ -281,12 +288,12 @@ fn nothing_is_lost(path: &Path, clock: &Arc<ManualClock>, told: &Told, what: &st
 }
 
 /// Fails each place of the history in turn, until there is none left to fail.
-fn at_every_place(operation: Operation, errno: i32, lasting: bool) {
+fn at_every_place(operation: Operation, errno: i32, lasts: Lasts) {
     for at in 0..500 {
-        let what = format!("{operation:?} {at} fails with {errno}, lasting {lasting}");
+        let what = format!("{operation:?} {at} fails with {errno}, {lasts:?}");
         let directory = directory();
         let clock = Arc::new(ManualClock::new(START_MS));
-        let plan = Plan::new(operation, at, lasting, errno);
+        let plan = Plan::new(operation, at, lasts, errno);
         let mut told = Told::default();
         let engine = history(directory.path(), &plan, &clock, &mut told);
         typed(&told.errors, &what);
@@ -308,29 +315,29 @@ fn at_every_place(operation: Operation, errno: i32, lasting: bool) {
 #[test]
 fn one_failure_of_any_operation_loses_nothing_that_was_acknowledged() {
     for operation in OPERATIONS {
-        at_every_place(operation, EIO, false);
+        at_every_place(operation, EIO, Lasts::Once);
     }
 }
 
 #[test]
 fn a_disk_that_fails_for_good_loses_nothing_that_was_acknowledged() {
     for operation in [Operation::Write, Operation::Sync, Operation::Allocate] {
-        at_every_place(operation, EIO, true);
+        at_every_place(operation, EIO, Lasts::UntilHealed);
     }
 }
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     for operation in [Operation::Open, Operation::Write, Operation::Allocate, Operation::Rename] {
-        at_every_place(operation, ENOSPC, false);
-        at_every_place(operation, ENOSPC, true);
+        at_every_place(operation, ENOSPC, Lasts::Once);
+        at_every_place(operation, ENOSPC, Lasts::UntilHealed);
     }
 }
 
 /// A stream with one acknowledged record on a disk that will fail all operations of a kind from now on.
 fn with_a_disk_that_fails(path: &Path, operation: Operation, errno: i32) -> (Engine, Stream, Arc<Plan>) {
     let clock = Arc::new(ManualClock::new(START_MS));
-    let plan = Plan::new(operation, 0, true, errno);
+    let plan = Plan::new(operation, 0, Lasts::UntilHealed, errno);
     plan.healed.store(true, Ordering::SeqCst);
     let engine = Engine::open(path, options(&plan, &clock)).expect("a healthy disk");
     let stream = engine.create_stream("one", StreamConfig::default()).expect("a stream");

@@ -7,5 +7,6 @@ mod faults;
 mod kill;
 mod lifecycle;
 mod model;
+mod power;
 mod retention;
 mod support;

@@ -31,7 +31,7 @@ enum From {
 }
 
 #[derive(Clone, Debug)]
-enum Step_ {
+enum Move {
     Append(Vec<New>),
     Flush,
     Follow,
@@ -58,23 +58,23 @@ fn from() -> impl Strategy<Value = From> {
     ]
 }
 
-fn step(shards: u32) -> impl Strategy<Value = Step_> {
+fn step(shards: u32) -> impl Strategy<Value = Move> {
     let read = (proptest::option::of(0..shards), from(), 1..60_usize, prop_oneof![1..300_usize, 1..100_000_usize])
-        .prop_map(|(shard, from, records_max, bytes_max)| Step_::Read { shard, from, records_max, bytes_max });
+        .prop_map(|(shard, from, records_max, bytes_max)| Move::Read { shard, from, records_max, bytes_max });
     let mebibyte = "[a-z]{1,8}".prop_map(|key| New { key, explicit: None, data_bytes: (1 << 20) - 16 });
     prop_oneof![
-        40 => proptest::collection::vec(new_record(), 0..24).prop_map(Step_::Append),
-        1 => proptest::collection::vec(mebibyte, 1..3).prop_map(Step_::Append),
-        8 => Just(Step_::Flush),
-        8 => Just(Step_::Follow),
-        8 => prop_oneof![9 => 0..200_i32, 1 => -500..5_000_000_i32].prop_map(Step_::Clock),
-        4 => Just(Step_::CloseAndReopen),
-        4 => Just(Step_::CrashAndReopen),
+        40 => proptest::collection::vec(new_record(), 0..24).prop_map(Move::Append),
+        1 => proptest::collection::vec(mebibyte, 1..3).prop_map(Move::Append),
+        8 => Just(Move::Flush),
+        8 => Just(Move::Follow),
+        8 => prop_oneof![9 => 0..200_i32, 1 => -500..5_000_000_i32].prop_map(Move::Clock),
+        4 => Just(Move::CloseAndReopen),
+        4 => Just(Move::CrashAndReopen),
         30 => read,
     ]
 }
 
-fn history() -> impl Strategy<Value = (u32, Durability, Vec<Step_>)> {
+fn history() -> impl Strategy<Value = (u32, Durability, Vec<Move>)> {
     let durability = prop_oneof![Just(Durability::Synced), Just(Durability::Os), Just(Durability::Interval { ms: 5 })];
     (prop_oneof![Just(1_u32), 2..9_u32, 100..200_u32], durability).prop_flat_map(|(shards, durability)| {
         (Just(shards), Just(durability), proptest::collection::vec(step(shards), 1..40))
@@ -253,27 +253,27 @@ impl World {
         assert!(read == expected, "shard {shard:?} from {from:?}: other records than were appended");
     }
 
-    fn take(&mut self, step: &Step_) {
+    fn take(&mut self, step: &Move) {
         match step {
-            Step_::Append(batch) => self.append(batch),
-            Step_::Flush => {
+            Move::Append(batch) => self.append(batch),
+            Move::Flush => {
                 self.stream.flush().expect("flushed");
                 let options =
                     ReaderOptions { shard: None, from: StartAt::TrimHorizon, visibility: Visibility::Durable };
                 let durable = drain(&mut self.stream.reader(options).expect("a reader")).expect("readable");
                 assert!(durable == self.records, "what was flushed is visible to all");
             }
-            Step_::Follow => self.follow(),
-            Step_::Clock(ms) => {
+            Move::Follow => self.follow(),
+            Move::Clock(ms) => {
                 self.clock.set_wall_ms(self.clock.wall_ms().saturating_add_signed(i64::from(*ms)));
                 self.wall_ms_max = self.wall_ms_max.max(self.clock.wall_ms());
             }
-            Step_::CloseAndReopen => {
+            Move::CloseAndReopen => {
                 self.engine.close().expect("closed");
                 self.open_again();
             }
-            Step_::CrashAndReopen => self.crash_and_reopen(),
-            Step_::Read { shard, from, records_max, bytes_max } => self.read(*shard, from, *records_max, *bytes_max),
+            Move::CrashAndReopen => self.crash_and_reopen(),
+            Move::Read { shard, from, records_max, bytes_max } => self.read(*shard, from, *records_max, *bytes_max),
         }
     }
 }
