@@ -131,7 +131,7 @@ impl Engine {
         let entry = journal.state().stream(id)?.clone();
         drop(journal);
         let stream = inner.add_stream(&entry, log, shards, Vec::new())?;
-        stream.0.log.upkeep()?;
+        stream.0.log.preallocate()?;
         Ok(stream)
     }
 

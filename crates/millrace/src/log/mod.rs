@@ -35,6 +35,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
 use notify::Notifier;
+use prepare::Pace;
 use segment::{Segment, SegmentFile};
 
 pub(crate) use open::log_is_unused;
@@ -201,7 +202,13 @@ impl Log {
         if self.writer.lock().closed {
             return Ok(());
         }
-        self.prepare_ahead()?;
+        self.prepare_ahead(Pace::Writer)?;
         self.seal_finished()
+    }
+
+    /// Prepares all the space that the stream asked for, before anybody writes.
+    pub fn preallocate(&self) -> Result<()> {
+        let _one_at_a_time = self.upkeep.lock();
+        self.prepare_ahead(Pace::Fill)
     }
 }

@@ -28,6 +28,15 @@ const ZERO_STEP_BYTES: u64 = 1 << 20;
 /// At most so many freed files are kept for reuse.
 const SPARES_MAX: usize = 4;
 
+/// How much to prepare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// What the writer will need next, and more if it leaves the disk time.
+    Writer,
+    /// All that the stream asked for: nobody writes yet.
+    Fill,
+}
+
 /// A segment file that is ready for its first frame.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
@@ -125,9 +134,9 @@ impl Log {
         self.make(order, &AtomicBool::new(true))
     }
 
-    /// Makes segments until what the stream wants stands ready.
-    pub(super) fn prepare_ahead(&self) -> Result<()> {
-        while let Some(order) = self.next_order() {
+    /// Makes segments until what the stream needs soon stands ready, or all that it asked for.
+    pub(super) fn prepare_ahead(&self, pace: Pace) -> Result<()> {
+        while let Some(order) = self.next_order(pace) {
             let hurry = Arc::clone(&self.ahead.lock().shared);
             let made = self.make(order, &hurry.wanted);
             let mut ahead = self.ahead.lock();
@@ -140,13 +149,14 @@ impl Log {
         Ok(())
     }
 
-    fn next_order(&self) -> Option<Order> {
+    fn next_order(&self, pace: Pace) -> Option<Order> {
         let writer = self.writer.lock();
         let started_ms = writer.segment.first_arrival_ms;
         let half_full = writer.offset >= writer.capacity / 2;
         let closed = writer.closed;
         drop(writer);
-        let slow = self.environment.clock.wall_ms().saturating_sub(started_ms) > SLOW_SEGMENT_MS / 2;
+        let slow =
+            pace == Pace::Fill || self.environment.clock.wall_ms().saturating_sub(started_ms) > SLOW_SEGMENT_MS / 2;
         let mut ahead = self.ahead.lock();
         let ready: u64 = ahead.ready.iter().map(|prepared| u64::from(prepared.file.bytes)).sum();
         let wants_first = ahead.ready.is_empty() && half_full;
