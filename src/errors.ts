@@ -49,6 +49,7 @@ export const ERROR_CODES = Object.keys(RETRYABLE) as readonly ErrorCode[]
  * }
  */
 export class MillraceError extends Error {
+  /** `'MillraceError'`. */
   override readonly name = 'MillraceError'
   /** The stable string to compare with. */
   readonly code: ErrorCode

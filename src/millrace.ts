@@ -178,6 +178,7 @@ export class Millrace implements AsyncDisposable {
     return this.#closing
   }
 
+  /** Closes the store at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

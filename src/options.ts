@@ -33,7 +33,13 @@ export type Retention = `${number}h` | `${number}d` | number | 'unbounded'
  * | `{ interval: ms }` | when published | after the sync, at most `ms` milliseconds later |
  * | `'os'` | when published: survives a crash of the process, not of the machine | when published |
  */
-export type Durability = 'synced' | 'os' | { readonly interval: number }
+export type Durability =
+  | 'synced'
+  | 'os'
+  | {
+      /** Milliseconds until the sync at most, 1 to 60,000. */
+      readonly interval: number
+    }
 
 /** How much one handle of a stream may hold before the log has taken it. */
 export interface AppendLimits {
@@ -108,9 +114,18 @@ export interface PutRecord<T> {
 export type StartAt =
   | 'TRIM_HORIZON'
   | 'LATEST'
-  | { readonly at: string }
-  | { readonly after: string }
-  | { readonly timestamp: Date | number }
+  | {
+      /** The sequence number of the first record. */
+      readonly at: string
+    }
+  | {
+      /** The sequence number of the record before the first. */
+      readonly after: string
+    }
+  | {
+      /** Arrival of the first record at the earliest: a `Date`, or milliseconds since the epoch. */
+      readonly timestamp: Date | number
+    }
 
 /** Options of {@link Stream.read}. */
 export interface ReadOptions {
@@ -183,7 +198,12 @@ export interface ShardDescription {
   /** Such as `'shardId-000000000000'`. */
   readonly shardId: string
   /** The part of the hash key space that the shard takes; both ends belong to it, as decimal strings. */
-  readonly hashKeyRange: { readonly startingHashKey: string; readonly endingHashKey: string }
+  readonly hashKeyRange: {
+    /** The first hash key of the shard. */
+    readonly startingHashKey: string
+    /** The last hash key of the shard. */
+    readonly endingHashKey: string
+  }
 }
 
 /** What {@link Stream.describe} returns. */

@@ -49,6 +49,8 @@ export class Appender {
   #inFlightRecords = 0
   #scheduled: 'no' | 'turn' | 'microtask' = 'no'
   #refused: { error: MillraceError; records: number } | undefined
+  /** Size of the record that was refused last: there is no room until it fits. */
+  #wantedBytes = 0
   readonly #draining: (() => void)[] = []
   #closed = false
 
@@ -65,13 +67,19 @@ export class Appender {
 
   /** Stages a record that nobody waits for. */
   append(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): void {
+    if (!this.tryAppend(partitionKey, data, hashKey)) throw this.#backpressure(partitionKey, data)
+  }
+
+  /** Like {@link append}, but returns `false` when there is no room. */
+  tryAppend(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): boolean {
     if (this.#refused !== undefined) throw this.#takeRefused()
-    this.#stage(partitionKey, data, hashKey)
+    if (!this.#stage(partitionKey, data, hashKey)) return false
     this.#current.appended += 1
     if (this.#scheduled === 'no') {
       this.#scheduled = 'turn'
       setImmediate(this.#submitScheduled)
     }
+    return true
   }
 
   /** Stages records from index `from` on while there is room; returns the index of the first that was not taken. */
@@ -81,9 +89,8 @@ export class Appender {
       touchKeys(records, start, end)
       for (let index = start; index < end; index += 1) {
         const { partitionKey, data: value, explicitHashKey } = records[index] as PutRecord<T>
-        const data = encode(value)
-        if (!this.accepts(partitionKey, data)) return index
-        this.append(partitionKey, data, explicitHashKey === undefined ? undefined : parseHashKey(explicitHashKey))
+        const hashKey = explicitHashKey === undefined ? undefined : parseHashKey(explicitHashKey)
+        if (!this.tryAppend(partitionKey, encode(value), hashKey)) return index
       }
     }
     return records.length
@@ -91,7 +98,7 @@ export class Appender {
 
   /** Stages a record and resolves when it is acknowledged. */
   put(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): Promise<PutResult> {
-    this.#stage(partitionKey, data, hashKey)
+    if (!this.#stage(partitionKey, data, hashKey)) throw this.#backpressure(partitionKey, data)
     const first = this.#staging.count - 1
     const promise = new Promise<PutResult>((resolve, reject) => {
       const settle = (batch: Sent): void => resolve(new LazyPutResult(this.#native, batch, first))
@@ -101,17 +108,12 @@ export class Appender {
     return promise
   }
 
-  /** Stages a record as the next of `group`, whose results come in order. */
-  putInto(group: PutGroup, partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): void {
-    this.#stage(partitionKey, data, hashKey)
+  /** Stages a record as the next of `group`, whose results come in order; `false` when there is no room. */
+  putInto(group: PutGroup, partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): boolean {
+    if (!this.#stage(partitionKey, data, hashKey)) return false
     group.extend(this.#current, this.#staging.count - 1, this.#native)
     this.#scheduleSoon()
-  }
-
-  /** Whether `append` or `put` would take a record of this size now. */
-  accepts(partitionKey: string, data: Uint8Array): boolean {
-    const bytesMax = stagedBytesMax(partitionKey, data)
-    return this.#takes(bytesMax) || this.#makeRoom(bytesMax)
+    return true
   }
 
   /** Resolves when all that was staged before is acknowledged. */
@@ -181,13 +183,18 @@ export class Appender {
     if (this.#inFlight.length > 0) this.#settle()
   }
 
-  #stage(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): void {
+  /** Stages a record; `false` when there is no room for it. */
+  #stage(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): boolean {
     if (this.#closed) throw closed(`stream '${this.#options.name}'`)
     checkRecord(partitionKey, data, this.#options.maxRecordBytes)
     const bytesMax = stagedBytesMax(partitionKey, data)
-    if (!this.#takes(bytesMax) && !this.#makeRoom(bytesMax)) throw this.#backpressure(bytesMax)
+    if (!this.#takes(bytesMax) && !this.#makeRoom(bytesMax)) {
+      this.#wantedBytes = bytesMax
+      return false
+    }
     if (!this.#staging.fits(bytesMax)) this.#submit()
     this.#staging.add(partitionKey, data, hashKey, bytesMax)
+    return true
   }
 
   #takes(bytes: number): boolean {
@@ -203,7 +210,8 @@ export class Appender {
     return this.#inFlightRecords === 0 || this.#takes(bytes)
   }
 
-  #backpressure(bytes: number): MillraceError {
+  #backpressure(partitionKey: string, data: Uint8Array): MillraceError {
+    const bytes = stagedBytesMax(partitionKey, data)
     return new MillraceError(
       'ERR_MILLRACE_BACKPRESSURE',
       `expected at most ${this.#bytesMax} bytes and ${this.#recordsMax} records in flight on stream ` +
@@ -290,7 +298,9 @@ export class Appender {
   }
 
   #hasRoom(): boolean {
-    return this.#inFlightBytes * 2 <= this.#bytesMax && this.#inFlightRecords * 2 <= this.#recordsMax
+    if (this.#inFlightRecords === 0) return true
+    const half = this.#inFlightBytes * 2 <= this.#bytesMax && this.#inFlightRecords * 2 <= this.#recordsMax
+    return half && this.#inFlightBytes + this.#wantedBytes <= this.#bytesMax
   }
 
   #wakeDrained(): void {

@@ -158,14 +158,17 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     return { done: true, value: undefined }
   }
 
+  /** The reader itself: a `for await` loop goes on where the reader stands. */
   [Symbol.asyncIterator](): this {
     return this
   }
 
+  /** Ends the read at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close()
   }
 
+  /** Ends the read at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
   }

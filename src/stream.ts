@@ -97,8 +97,9 @@ export class Stream<T = Uint8Array> {
     for (const record of records) {
       const hashKey = parseHashKey(record.explicitHashKey)
       const data = this.#encode(record.data)
-      if (!this.#appender.accepts(record.partitionKey, data)) await this.#appender.drain(undefined, aborted)
-      this.#appender.putInto(group, record.partitionKey, data, hashKey)
+      while (!this.#appender.putInto(group, record.partitionKey, data, hashKey)) {
+        await this.#appender.drain(undefined, aborted)
+      }
     }
     return await group.results()
   }

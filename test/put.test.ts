@@ -160,6 +160,8 @@ test('appendMany takes the records before one that is refused, and none behind i
   const records = keys(200).map((partitionKey) => ({ partitionKey, data: bytes('x') }))
   records[100] = { partitionKey: '', data: bytes('x') }
   expect(await codeOf(() => stream.appendMany(records))).toBe('ERR_MILLRACE_INVALID_KEY')
+  expect(await codeOf(() => stream.appendMany([{ data: bytes('x') } as never]))).toBe('ERR_MILLRACE_INVALID_KEY')
+  expect(await codeOf(stream.putMany([{ data: bytes('x') } as never]))).toBe('ERR_MILLRACE_INVALID_KEY')
   await stream.flush()
   const read = await allRecords(stream.read(fromStart))
   expect(read.map(({ partitionKey }) => partitionKey)).toEqual(keys(100))

@@ -11,7 +11,10 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
-use crate::map::{PrivateMap, SharedMap};
+use crate::map::{PrivateMap, SharedMap, WritableMap};
+
+/// The magic numbers of ext4, xfs and tmpfs: a store into an allocated block of theirs does not fail for want of space.
+const STORES_KEEP_BLOCKS: [i64; 3] = [0xef53, 0x5846_5342, 0x0102_1994];
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,11 @@ pub trait DiskFile: Send + Sync + Debug {
     fn claim(&self) -> io::Result<bool>;
     /// Maps the first `bytes`, shared and read-only.
     fn map(&self, bytes: usize) -> io::Result<SharedMap>;
+    /// Maps the first `bytes`, shared and writable, where the file system is known to keep allocated blocks for stores;
+    /// elsewhere, and by default, it is refused as unsupported.
+    fn map_writable(&self, _bytes: usize) -> io::Result<WritableMap> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Maps the first `bytes`, private and writable.
     fn map_private(&self, bytes: usize) -> io::Result<PrivateMap>;
 }
@@ -152,6 +160,13 @@ impl DiskFile for OsFile {
 
     fn map(&self, bytes: usize) -> io::Result<SharedMap> {
         SharedMap::new(self.0.as_fd(), bytes)
+    }
+
+    fn map_writable(&self, bytes: usize) -> io::Result<WritableMap> {
+        if !STORES_KEEP_BLOCKS.contains(&rustix::fs::fstatfs(&self.0)?.f_type) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        WritableMap::new(self.0.as_fd(), bytes)
     }
 
     fn map_private(&self, bytes: usize) -> io::Result<PrivateMap> {

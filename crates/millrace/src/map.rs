@@ -79,6 +79,32 @@ impl SharedMap {
     }
 }
 
+/// A shared, writable map of a segment file, for the one writer of a log.
+#[derive(Debug)]
+pub struct WritableMap(Mapping);
+
+impl WritableMap {
+    /// Maps the first `bytes` of a file whose blocks are all allocated.
+    pub fn new(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<WritableMap> {
+        Mapping::new(fd, bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED).map(WritableMap)
+    }
+
+    /// Stores bytes at an offset; `false`, and nothing stored, where they would leave the map. The caller holds the
+    /// log's append lock and stores behind the published tail, where nobody reads yet.
+    #[must_use]
+    pub fn store(&self, bytes: &[u8], offset: usize) -> bool {
+        if offset.checked_add(bytes.len()).is_none_or(|end| end > self.0.bytes) {
+            return false;
+        }
+        // SAFETY: the range was checked to lie inside of the mapping.
+        let target = unsafe { self.0.start.as_ptr().cast::<u8>().add(offset) };
+        // SAFETY: writable memory of that length; slices of other maps end before the published tail, and the one
+        // writer's lock keeps others away.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        true
+    }
+}
+
 /// A private copy-on-write map of a segment file, to be given to a language that may write into it: what it writes
 /// reaches neither the file nor any other map.
 #[derive(Debug)]

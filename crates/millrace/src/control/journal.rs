@@ -37,6 +37,7 @@ fn config(directory: &Path) -> LogConfig {
         segment_bytes_max: SEGMENT_BYTES,
         segment_age_ms_max: u64::MAX,
         prepared_bytes: 0,
+        stores_small_frames: false,
         shards: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::{OpenOptions, closed};
 use crate::control::journal::Journal;
-use crate::control::{CleanTail, Command, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{CleanTail, Command, Durability, StreamConfig, StreamEntry, StreamStatus};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
@@ -184,6 +184,7 @@ impl Inner {
             segment_bytes_max: self.segment_bytes_max,
             segment_age_ms_max: age,
             prepared_bytes: config.preallocate_bytes,
+            stores_small_frames: config.durability == Durability::Os,
             shards: map.shards().iter().map(ShardEntry::from).collect(),
         }
     }

@@ -15,6 +15,9 @@ use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::snapshot::Opening;
 use crate::format::{Position, u32_of};
 
+/// The largest frame that is stored through the map, in bytes: beyond it a write costs no more.
+const STORED_BYTES_MAX: usize = 2048;
+
 /// What an append was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
@@ -106,7 +109,10 @@ impl Log {
         };
         let records = draft.records();
         let (bytes, checksum) = draft.place(place);
-        writer.file.file.write_at(bytes, u64::from(writer.offset)).map_err(|error| self.write_failed(error))?;
+        let small = self.config.stores_small_frames && bytes.len() <= STORED_BYTES_MAX;
+        if !(small && writer.file.store(bytes, writer.offset)) {
+            writer.file.file.write_at(bytes, u64::from(writer.offset)).map_err(|error| self.write_failed(error))?;
+        }
         let waypoint = Waypoint { offset: writer.offset, sequence: writer.next_sequence, arrival_ms: place.arrival_ms };
         writer.segment.note(waypoint);
         let half = writer.capacity / 2;

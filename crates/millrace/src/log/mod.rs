@@ -59,6 +59,8 @@ pub(crate) struct LogConfig {
     pub segment_age_ms_max: u64,
     /// How many bytes of written, empty segments to keep ahead of the writer.
     pub prepared_bytes: u64,
+    /// Store small frames through the map: quicker where nobody waits for a sync.
+    pub stores_small_frames: bool,
     /// The shard map that each segment opens with.
     pub shards: Vec<ShardEntry>,
 }

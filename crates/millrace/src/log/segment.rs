@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::frame::FrameHead;
 use crate::format::index::{self, Body, Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::map::{PrivateMap, SharedMap};
+use crate::map::{PrivateMap, SharedMap, WritableMap};
 
 /// The file of a segment.
 pub(crate) fn segment_path(directory: &Path, segment: u32) -> PathBuf {
@@ -36,13 +36,22 @@ pub struct SegmentFile {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) bytes: u32,
     map: OnceLock<SharedMap>,
+    // `None` once tried in vain.
+    stores: OnceLock<Option<WritableMap>>,
 }
 
 impl SegmentFile {
     pub(crate) fn new(segment: u32, incarnation: u64, file: Arc<dyn DiskFile>, bytes: u32) -> SegmentFile {
         // A file system without locks refuses the recycler's claim too, and then no file is used again.
         let _claim_fails_likewise = file.share();
-        SegmentFile { segment, incarnation, file, bytes, map: OnceLock::new() }
+        SegmentFile { segment, incarnation, file, bytes, map: OnceLock::new(), stores: OnceLock::new() }
+    }
+
+    /// Stores a small frame without a call into the kernel; `false` where that cannot be done here. The caller holds
+    /// the log's append lock.
+    pub(crate) fn store(&self, frame: &[u8], offset: u32) -> bool {
+        let map = self.stores.get_or_init(|| self.file.map_writable(self.bytes as usize).ok());
+        map.as_ref().is_some_and(|map| map.store(frame, offset as usize))
     }
 
     /// The shared map, made on first use.
