@@ -20,8 +20,8 @@ import { Staging, checkRecord, parseHashKey, stagedBytesMax } from './staging.js
 
 const IN_FLIGHT_BYTES_DEFAULT = 64 * 1024 * 1024
 const IN_FLIGHT_RECORDS_DEFAULT = 1024 * 1024
-/** Records whose keys `appendMany` fetches at a time; their strings fit into the first-level cache. */
-const GROUP_RECORDS = 64
+/** Records whose keys `appendMany` fetches at a time: about as many cache lines as a processor waits for at once. */
+const GROUP_RECORDS = 16
 
 /** What the appender must know of its stream. */
 export interface AppenderOptions {
