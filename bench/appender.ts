@@ -5,6 +5,9 @@
 import { MillraceError, type Stream } from 'millrace'
 import { makeFreshKeys, makePayloads } from './bench.js'
 
+/** How records are handed over: one by one, or an array at a time. */
+export type Handover = 'append' | 'appendMany'
+
 /** Appends between two looks at the clock. */
 const APPENDS_PER_LOOK = 512
 
@@ -12,11 +15,13 @@ const APPENDS_PER_LOOK = 512
 export class Appender {
   readonly #keys: readonly string[]
   readonly #payloads: Uint8Array[]
+  readonly #handover: Handover
   #appended = 0
 
   /** Records carry `recordBytes` bytes of data, and the keys in their order, again and again. */
-  constructor(recordBytes: number, keys: readonly string[] = makeFreshKeys()) {
+  constructor(recordBytes: number, keys: readonly string[] = makeFreshKeys(), handover: Handover = 'append') {
     this.#keys = keys
+    this.#handover = handover
     this.#payloads = makePayloads(recordBytes)
   }
 
@@ -36,7 +41,8 @@ export class Appender {
     const started = performance.now()
     while (goOn(this.#appended - first)) {
       try {
-        this.#appendSome(stream)
+        if (this.#handover === 'append') this.#appendSome(stream)
+        else await this.#appendArray(stream)
       } catch (error) {
         if (!MillraceError.is(error) || error.code !== 'ERR_MILLRACE_BACKPRESSURE') throw error
         await stream.drain()
@@ -44,6 +50,15 @@ export class Appender {
     }
     await stream.flush()
     return ((this.#appended - first) / (performance.now() - started)) * 1000
+  }
+
+  async #appendArray(stream: Stream<Uint8Array>): Promise<void> {
+    const records = Array.from({ length: APPENDS_PER_LOOK }, (_, i) => {
+      const at = this.#appended + i
+      return { partitionKey: this.#keys[at % this.#keys.length]!, data: this.#payloads[at & 63]! }
+    })
+    for (let next = 0; (next = stream.appendMany(records, next)) < records.length;) await stream.drain()
+    this.#appended += records.length
   }
 
   #appendSome(stream: Stream<Uint8Array>): void {

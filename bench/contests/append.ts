@@ -2,7 +2,7 @@
  * Appends of 100 B and 1 KiB under each durability policy, beside plain file writes that promise the same.
  */
 import type { Durability, Millrace } from 'millrace'
-import { Appender } from '../appender.js'
+import { Appender, type Handover } from '../appender.js'
 import { type Bench, makeSharedKeys, openFresh, settle } from '../bench.js'
 import { atLeast, type Contest, type Side, type Target } from '../rows.js'
 import { plainWrites } from './files.js'
@@ -43,7 +43,11 @@ function unsynced(bench: Bench, { name, bytes, os }: Size): Contest {
       await side('os', { durability: 'os', target: os }),
       await side('interval 10 ms', { durability: { interval: 10 } }),
     ]
-    if (os) sides.push(await side('os, keys cold in memory', { durability: 'os', keys: makeSharedKeys() }))
+    if (os) {
+      const cold = { durability: 'os', keys: makeSharedKeys() } as const
+      sides.push(await side('os, keys cold in memory', cold))
+      sides.push(await side('os, keys cold in memory, appendMany', { ...cold, handover: 'appendMany' }))
+    }
     return { sides, close: remove }
   }
   return { name: `append ${name} unsynced`, rounds: bench.quick ? 3 : 5, open }
@@ -79,12 +83,14 @@ interface Appends {
   readonly target?: Target | undefined
   /** Keys in the order of their use; fresh ones where none are given. */
   readonly keys?: readonly string[]
+  /** Default: `append`. */
+  readonly handover?: Handover
 }
 
 async function appends(bench: Bench, millrace: Millrace, options: Appends): Promise<Side> {
-  const { name, bytes, durability, against, target, keys } = options
+  const { name, bytes, durability, against, target, keys, handover } = options
   const stream = await millrace.createStream(name.replaceAll(/\W+/g, '-'), { shards: SHARDS, durability })
-  const appender = new Appender(bytes, keys)
+  const appender = new Appender(bytes, keys, handover)
   await appender.appendFor(stream, WARM_UP_MS)
   const measure = () => {
     settle(bench)
