@@ -18,7 +18,7 @@ use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
-use pack::Placement;
+use pack::{Packer, Placement};
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -177,7 +177,8 @@ impl Stream {
     }
 
     /// Appends `count` records that were staged with [`stage_record`](crate::stage_record), all or (where a record is
-    /// bad) none of them, in calls larger than 16 MiB a frame after the other. Where `placements` is given, the place
+    /// bad) none of them, in calls larger than 16 MiB a frame after the other: should
+    /// the disk be full for a later frame, those before it stay. Where `placements` is given, the place
     /// of each record is appended to it in their order.
     ///
     /// # Errors
@@ -186,7 +187,7 @@ impl Stream {
         &self,
         staged: &[u8],
         count: usize,
-        mut placements: Option<&mut Vec<Placement>>,
+        placements: Option<&mut Vec<Placement>>,
         commit: Commit,
     ) -> Result<Appended> {
         self.0.check_usable()?;
@@ -194,23 +195,34 @@ impl Stream {
         let bytes_max = self.0.config.read().max_record_bytes;
         packer.load(staged, count, bytes_max, &self.0.map)?;
         self.note_opened()?;
+        let end = self.append_frames(&mut packer, staged, placements);
+        if staged.len() <= PACKER_BYTES_KEPT {
+            self.0.engine.keep_packer(packer);
+        }
+        if commit == Commit::Engine {
+            // Where a later frame was refused, those before it are in the log and become durable all the same.
+            self.0.engine.committer.appended(&self.0.log, self.0.durability());
+        }
+        Ok(Appended { end: end? })
+    }
+
+    /// Appends what the packer was loaded with; returns the end of the last frame.
+    fn append_frames(
+        &self,
+        packer: &mut Packer,
+        staged: &[u8],
+        mut placements: Option<&mut Vec<Placement>>,
+    ) -> Result<Position> {
         let mut end = self.0.log.published();
         loop {
             let known = placements.as_deref().map_or(0, Vec::len);
-            let Some(_taken) = packer.next_frame(staged, placements.as_deref_mut()) else { break };
+            let Some(_taken) = packer.next_frame(staged, placements.as_deref_mut()) else { return Ok(end) };
             let appended = self.0.log.append(&mut packer.draft)?;
             for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
                 placement.sequence += appended.first_sequence;
             }
             end = appended.end;
         }
-        if staged.len() <= PACKER_BYTES_KEPT {
-            self.0.engine.keep_packer(packer);
-        }
-        if commit == Commit::Engine {
-            self.0.engine.committer.appended(&self.0.log, self.0.durability());
-        }
-        Ok(Appended { end })
     }
 
     /// The first append after an open is noted in the control log, so that a crash is told from a clean close.
