@@ -69,6 +69,12 @@ function synced(bench: Bench, { name, bytes, synced: target }: Size): Contest {
         target,
       }),
     ]
+    if (target) {
+      const cold = { durability: 'synced', keys: makeSharedKeys(), against: limit } as const
+      sides.push(
+        await appends(bench, millrace, { name: `append ${name}, synced, keys cold in memory`, bytes, ...cold }),
+      )
+    }
     return { sides, close: remove }
   }
   return { name: `append ${name} synced`, rounds: bench.quick ? 3 : 5, open }

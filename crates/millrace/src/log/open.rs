@@ -80,6 +80,14 @@ impl Files {
                 files.add(disk, config, segment)?;
             }
         }
+        // A trim that was interrupted leaves the index of a segment that is gone.
+        let oldest = files.all().first().copied().unwrap_or(0);
+        for name in names.iter().filter(|name| name.ends_with(".idx")) {
+            let segment = name.strip_suffix(".idx").and_then(|number| u32::from_str_radix(number, 16).ok());
+            if segment.is_some_and(|segment| segment < oldest) {
+                disk.remove(&config.directory.join(name)).map_err(failed)?;
+            }
+        }
         files.reserve(disk, config)?;
         Ok(files)
     }

@@ -25,7 +25,6 @@ impl Log {
         for segment in &trimmed {
             let path = segment_path(directory, segment.index);
             let failed = |error| Error::io(format!("could not remove {}", path.display()), error);
-            disk.remove(&index_path(directory, segment.index)).map_err(failed)?;
             let file = disk.open(&path, crate::disk::Access::Read).map_err(failed)?;
             let bytes = file.bytes().map_err(failed)?;
             let spare = path.with_extension("spare");
@@ -38,6 +37,8 @@ impl Log {
             } else {
                 disk.remove(&path).map_err(failed)?;
             }
+            // The index last: alone it means nothing, while a segment without one would have to be scanned.
+            disk.remove(&index_path(directory, segment.index)).map_err(failed)?;
         }
         Ok(trimmed.len())
     }
