@@ -23,6 +23,9 @@ use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 
 /// A writer that takes longer than this for a segment leaves the disk time for zeros.
 const SLOW_SEGMENT_MS: u64 = 1_000;
+/// A stream whose segments have grown so long is a busy one: its next segment is made as soon as one begins, because
+/// the sync of its header may have to wait for all that the writer has left to the kernel.
+const BUSY_SEGMENT_BYTES: u32 = 16 << 20;
 /// How much is zeroed between two looks at whether the writer waits.
 const ZERO_STEP_BYTES: u64 = 1 << 20;
 /// At most so many freed files are kept for reuse.
@@ -152,14 +155,14 @@ impl Log {
     fn next_order(&self, pace: Pace) -> Option<Order> {
         let writer = self.writer.lock();
         let started_ms = writer.segment.first_arrival_ms;
-        let half_full = writer.offset >= writer.capacity / 2;
+        let soon_full = writer.offset >= writer.capacity / 2 || writer.capacity >= BUSY_SEGMENT_BYTES;
         let closed = writer.closed;
         drop(writer);
         let slow =
             pace == Pace::Fill || self.environment.clock.wall_ms().saturating_sub(started_ms) > SLOW_SEGMENT_MS / 2;
         let mut ahead = self.ahead.lock();
         let ready: u64 = ahead.ready.iter().map(|prepared| u64::from(prepared.file.bytes)).sum();
-        let wants_first = ahead.ready.is_empty() && half_full;
+        let wants_first = ahead.ready.is_empty() && soon_full;
         let wants_more = ready < self.config.prepared_bytes && (slow || ready == 0);
         if closed || ahead.preparing || !(wants_first || wants_more) {
             return None;
