@@ -117,6 +117,8 @@ impl Engine {
     /// `StreamExists`, `StreamDeleting`, `InvalidArgument`, `DiskFull`, `Closed`.
     pub fn create_stream(&self, name: &str, config: StreamConfig) -> Result<Stream> {
         let inner = self.check()?;
+        // Held until the stream is in the list: whoever opened it sooner would recover the files of a log in use.
+        let mut streams = inner.streams.lock();
         let mut journal = inner.journal.lock();
         let created_ms = inner.environment.clock.wall_ms();
         let command = Command::CreateStream { name: name.to_owned(), created_ms, config: config.clone() };
@@ -130,9 +132,11 @@ impl Engine {
         inner.execute(&mut journal, &command)?;
         let entry = journal.state().stream(id)?.clone();
         drop(journal);
-        let stream = inner.add_stream(&entry, log, shards, Vec::new())?;
-        stream.0.log.preallocate()?;
-        Ok(stream)
+        let stream = inner.assemble(&entry, log, shards, Vec::new())?;
+        streams.insert(id, Arc::clone(&stream));
+        drop(streams);
+        stream.log.preallocate()?;
+        Ok(Stream(stream))
     }
 
     /// Opens a stream. After a crash its log is recovered here, in time bounded by its unsealed segments.
@@ -141,8 +145,8 @@ impl Engine {
     /// `StreamNotFound`, `StreamDeleting`, `Closed`, `Corrupt`, `DiskFull`, `Io`.
     pub fn stream(&self, name: &str) -> Result<Stream> {
         let inner = self.check()?;
-        let entry = inner.journal.lock().state().stream_named(name)?.clone();
-        inner.open_stream(&entry)
+        let id = inner.journal.lock().state().stream_named(name)?.id;
+        inner.open_stream(id)
     }
 
     /// All streams by the order of their creation.

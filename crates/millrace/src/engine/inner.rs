@@ -189,21 +189,24 @@ impl Inner {
         }
     }
 
-    pub(super) fn open_stream(self: &Arc<Self>, entry: &StreamEntry) -> Result<Stream> {
+    /// Opens a stream that no one has open. What the control plane says of it is read under the lock of the list, so
+    /// that neither its creation nor its deletion is half done.
+    pub(super) fn open_stream(self: &Arc<Self>, id: u64) -> Result<Stream> {
         let mut streams = self.streams.lock();
-        if let Some(stream) = streams.get(&entry.id) {
+        if let Some(stream) = streams.get(&id) {
             return Ok(Stream(Arc::clone(stream)));
         }
+        let mut entry = self.journal.lock().state().stream(id)?.clone();
         if entry.status == StreamStatus::Deleting {
             let message = format!("stream {} is being deleted; create it again once it is gone", entry.name);
             return Err(Error::new(Kind::StreamDeleting, message));
         }
         let map = ShardMap::uniform(entry.config.shards)?;
         let config = self.log_config(entry.id, &entry.name, &entry.config, &map);
-        let (log, mut findings) = Log::open(self.environment.clone(), config, clean_tail(entry))?;
+        let tail = clean_tail(&entry);
+        let (log, mut findings) = Log::open(self.environment.clone(), config, tail)?;
         findings.extend(log.check_opening()?);
-        let mut entry = entry.clone();
-        if entry.clean_tail.is_some() && log.published() != clean_tail(&entry).map_or(log.published(), |t| t.position) {
+        if tail.is_some_and(|tail| log.published() != tail.position) {
             // The files did not bear out the clean close: from now they are what counts.
             self.note_opened(entry.id)?;
             entry.clean_tail = None;
@@ -214,19 +217,7 @@ impl Inner {
         Ok(Stream(stream))
     }
 
-    pub(super) fn add_stream(
-        self: &Arc<Self>,
-        entry: &StreamEntry,
-        log: Arc<Log>,
-        map: ShardMap,
-        findings: Vec<Finding>,
-    ) -> Result<Stream> {
-        let stream = self.assemble(entry, log, map, findings)?;
-        self.streams.lock().insert(entry.id, Arc::clone(&stream));
-        Ok(Stream(stream))
-    }
-
-    fn assemble(
+    pub(super) fn assemble(
         self: &Arc<Self>,
         entry: &StreamEntry,
         log: Arc<Log>,
@@ -354,7 +345,7 @@ impl Upkeep for Inner {
             if young || entry.status == StreamStatus::Deleting {
                 continue;
             }
-            if let Err(error) = self.open_stream(&entry).and_then(|stream| stream.0.expire()) {
+            if let Err(error) = self.open_stream(entry.id).and_then(|stream| stream.0.expire()) {
                 self.warn(format!("stream {}: {}", entry.name, error.message()));
             }
         }

@@ -216,7 +216,9 @@ impl Stream {
         let mut end = self.0.log.published();
         loop {
             let known = placements.as_deref().map_or(0, Vec::len);
-            let Some(_taken) = packer.next_frame(staged, placements.as_deref_mut()) else { return Ok(end) };
+            if !packer.next_frame(staged, placements.as_deref_mut()) {
+                return Ok(end);
+            }
             let appended = self.0.log.append(&mut packer.draft)?;
             for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
                 placement.sequence += appended.first_sequence;

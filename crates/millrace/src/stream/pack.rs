@@ -135,12 +135,12 @@ impl Packer {
         Ok(end)
     }
 
-    /// Lays out the next frame in `draft`, with as many records as fit; `None` when all are done. Where `placements`
+    /// Lays out the next frame in `draft`, with as many records as fit; `false` when all are done. Where `placements`
     /// is given, each record's shard and its number within the frame are appended to it.
-    pub fn next_frame(&mut self, bytes: &[u8], placements: Option<&mut Vec<Placement>>) -> Option<usize> {
+    pub fn next_frame(&mut self, bytes: &[u8], placements: Option<&mut Vec<Placement>>) -> bool {
         let taken = self.fill_slots();
         if taken == 0 {
-            return None;
+            return false;
         }
         let payload_bytes: u32 = self.touched.iter().map(|shard| self.slots[*shard as usize].bytes).sum();
         self.draft.start(self.touched.len(), payload_bytes as usize);
@@ -153,7 +153,7 @@ impl Packer {
             offset += slot.bytes as usize;
         }
         self.done += taken;
-        Some(taken)
+        true
     }
 
     /// Counts what each shard gets of the next frame; returns how many records that is.

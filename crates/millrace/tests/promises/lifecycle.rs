@@ -372,3 +372,32 @@ fn a_process_that_dies_while_it_creates_its_store_leaves_one_that_opens() {
     assert!(engine.list_streams().expect("open").is_empty());
     engine.close().expect("closed");
 }
+
+#[test]
+fn a_stream_that_is_opened_while_it_is_created_is_one_stream() {
+    let (_directory, engine) = engine();
+    for round in 0..60 {
+        let name = format!("raced-{round}");
+        std::thread::scope(|scope| {
+            let creator = scope.spawn(|| {
+                let stream = engine.create_stream(&name, StreamConfig::default()).expect("created");
+                append(&stream, &[("a", b"by its creator")]).expect("appended");
+            });
+            let opener = scope.spawn(|| {
+                let stream = loop {
+                    match engine.stream(&name) {
+                        Err(error) if error.kind() == Kind::StreamNotFound => std::thread::yield_now(),
+                        other => break other.expect("opened"),
+                    }
+                };
+                append(&stream, &[("b", b"by its opener")]).expect("appended");
+            });
+            creator.join().expect("no panic");
+            opener.join().expect("no panic");
+        });
+        let stream = engine.stream(&name).expect("the stream");
+        assert_eq!(read_all(&stream).len(), 2, "round {round}");
+        assert!(stream.describe().findings.is_empty(), "round {round}: nobody recovered a log in use");
+    }
+    engine.close().expect("closed");
+}
