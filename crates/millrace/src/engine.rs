@@ -7,18 +7,17 @@ mod inner;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
-use parking_lot::Mutex;
-
 use crate::control::{Command, Retention, StreamConfig, StreamEntry, StreamStatus};
-use crate::environment::Environment;
+use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::service::Upkeep;
 use crate::shard::ShardMap;
 use crate::stream::Stream;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use inner::Inner;
 
 /// The longest segment, in bytes.
@@ -211,6 +210,25 @@ impl Engine {
     pub fn expire(&self) -> Result<()> {
         Upkeep::expire(Arc::clone(self.check()?));
         Ok(())
+    }
+
+    /// Does what one of the engine's services has to do by now, in the calling thread, and returns how many steps that
+    /// were. Of use where the environment says [`crate::Services::Caller`]; otherwise the engine's threads do it.
+    ///
+    /// # Errors
+    /// `Closed`.
+    ///
+    /// ```
+    /// use millrace::{Engine, Environment, OpenOptions, Service, Services};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let environment = Environment { services: Services::Caller, ..Environment::default() };
+    /// let engine = Engine::open(directory.path(), OpenOptions { environment, ..OpenOptions::default() })?;
+    /// assert_eq!(engine.serve(Service::Keeper)?, 0);
+    /// engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn serve(&self, service: Service) -> Result<usize> {
+        Ok(self.check()?.serve(service))
     }
 
     /// What the operator should know: findings of recovery, pauses of the expiry, failures of upkeep.

@@ -1,4 +1,4 @@
-//! What the engine takes from outside: time, randomness and files, so that a test can hold all three.
+//! What the engine takes from outside: time, randomness, files and threads, so that a test can hold all four.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -22,7 +22,27 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// Time, randomness and files.
+/// Who does the engine's background work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Services {
+    /// Two threads of the engine's own.
+    #[default]
+    Threads,
+    /// Whoever calls [`crate::Engine::serve`]: nothing happens in between, so that one thread can play all parts in an
+    /// order of its choice. Nobody syncs for an append then but a caller's `flush`.
+    Caller,
+}
+
+/// A part of the background work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Syncs what was appended, and marks what is durable.
+    Committer,
+    /// Prepares and seals segments, and lets records expire once a minute.
+    Keeper,
+}
+
+/// Time, randomness, files and threads.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// Wall and monotonic time.
@@ -31,10 +51,17 @@ pub struct Environment {
     pub entropy: Arc<dyn Entropy>,
     /// Files.
     pub disk: Arc<dyn Disk>,
+    /// Who does the background work.
+    pub services: Services,
 }
 
 impl Default for Environment {
     fn default() -> Environment {
-        Environment { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), disk: Arc::new(OsDisk) }
+        Environment {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            disk: Arc::new(OsDisk),
+            services: Services::Threads,
+        }
     }
 }

@@ -14,6 +14,7 @@ mod log;
 mod service;
 mod store;
 mod stream;
+mod sync;
 mod verify;
 
 pub mod clock;
@@ -24,7 +25,7 @@ pub mod shard;
 
 pub use control::{Durability, Retention, StreamConfig, StreamStatus};
 pub use engine::{Engine, OpenOptions, StreamSummary};
-pub use environment::{Entropy, Environment, SystemEntropy};
+pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result};
 pub use format::Position;
 pub use format::record::stage_record;

@@ -1,16 +1,18 @@
-//! The two threads that serve all streams of a store: the committer, which syncs, and the keeper, which prepares and
-//! seals segments and lets time pass for the retention. Neither is ever in the path of an append.
+//! The two services of all streams of a store: the committer, which syncs, and the keeper, which prepares and seals
+//! segments and lets time pass for the retention. Neither is ever in the path of an append. Each has a thread of its
+//! own, or is run by whoever holds the engine, step by step.
 
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 use crate::control::Durability;
+use crate::environment::Services;
 use crate::error::{Error, Result};
 use crate::log::{Log, Servant};
+use crate::sync::atomic::Ordering;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex};
 
 /// A log that has been idle for so long gets a mark, in milliseconds.
 const MARK_AFTER_MS: u64 = 50;
@@ -50,11 +52,11 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub fn start(clock: Arc<dyn Clock>) -> Result<Committer> {
+    pub fn start(clock: Arc<dyn Clock>, services: Services) -> Result<Committer> {
         let shared = Arc::new(Shared::default());
         let (for_thread, its_clock) = (Arc::clone(&shared), Arc::clone(&clock));
-        let thread = spawn("millrace-commit", move || commit_loop(&for_thread, &*its_clock))?;
-        Ok(Committer { shared, clock, thread: Mutex::new(Some(thread)) })
+        let work = move || commit_loop(&for_thread, &*its_clock);
+        Ok(Committer { shared, clock, thread: Mutex::new(spawn(services, "millrace-commit", work)?) })
     }
 
     /// Something was appended under this policy.
@@ -76,11 +78,17 @@ impl Committer {
             Act::Sync => &log.sync_due,
             Act::Mark => &log.mark_due,
         };
-        if flag.swap(true, std::sync::atomic::Ordering::AcqRel) {
+        if flag.swap(true, Ordering::AcqRel) {
             return;
         }
         self.shared.agenda.lock().due.push(Due { log: Arc::downgrade(log), at_ms, act });
         self.shared.changed.notify_one();
+    }
+
+    /// Does all that is due by now; returns how much that was.
+    pub fn serve(&self) -> usize {
+        let next = || self.shared.agenda.lock().take(self.clock.monotonic_ms());
+        std::iter::from_fn(next).map(|due| self.shared.perform(due, &*self.clock)).count()
     }
 
     /// Ends the thread after what it is at.
@@ -88,6 +96,35 @@ impl Committer {
         self.shared.agenda.lock().stop = true;
         self.shared.changed.notify_one();
         join(&self.thread);
+    }
+}
+
+impl Agenda {
+    /// What is due by `now_ms`, if anything is.
+    fn take(&mut self, now_ms: u64) -> Option<Due> {
+        let index = self.due.iter().position(|due| due.at_ms <= now_ms)?;
+        Some(self.due.remove(index))
+    }
+}
+
+impl Shared {
+    fn perform(&self, due: Due, clock: &dyn Clock) {
+        let Some(log) = due.log.upgrade() else { return };
+        match due.act {
+            Act::Sync => {
+                // Cleared before the sync: what is appended from now on asks for another.
+                log.sync_due.store(false, Ordering::Release);
+                // A failure poisons the log, and whoever waits hears of it there.
+                if log.sync_all().is_ok() && !log.mark_due.swap(true, Ordering::AcqRel) {
+                    let at_ms = clock.monotonic_ms() + MARK_AFTER_MS;
+                    self.agenda.lock().due.push(Due { log: due.log, at_ms, act: Act::Mark });
+                }
+            }
+            Act::Mark => {
+                log.mark_due.store(false, Ordering::Release);
+                let _poisons_the_log_where_it_fails = log.mark();
+            }
+        }
     }
 }
 
@@ -100,8 +137,8 @@ fn commit_loop(shared: &Shared, clock: &dyn Clock) {
                     return;
                 }
                 let now_ms = clock.monotonic_ms();
-                if let Some(index) = agenda.due.iter().position(|due| due.at_ms <= now_ms) {
-                    break agenda.due.remove(index);
+                if let Some(due) = agenda.take(now_ms) {
+                    break due;
                 }
                 match agenda.due.iter().map(|due| due.at_ms).min() {
                     Some(at_ms) => {
@@ -111,22 +148,7 @@ fn commit_loop(shared: &Shared, clock: &dyn Clock) {
                 }
             }
         };
-        let Some(log) = due.log.upgrade() else { continue };
-        match due.act {
-            Act::Sync => {
-                // Cleared before the sync: what is appended from now on asks for another.
-                log.sync_due.store(false, std::sync::atomic::Ordering::Release);
-                // A failure poisons the log, and whoever waits hears of it there.
-                if log.sync_all().is_ok() && !log.mark_due.swap(true, std::sync::atomic::Ordering::AcqRel) {
-                    let at_ms = clock.monotonic_ms() + MARK_AFTER_MS;
-                    shared.agenda.lock().due.push(Due { log: due.log, at_ms, act: Act::Mark });
-                }
-            }
-            Act::Mark => {
-                log.mark_due.store(false, std::sync::atomic::Ordering::Release);
-                let _poisons_the_log_where_it_fails = log.mark();
-            }
-        }
+        shared.perform(due, clock);
     }
 }
 
@@ -141,7 +163,37 @@ pub(crate) trait Upkeep: Send + Sync {
 #[derive(Default)]
 struct Wishes {
     streams: Vec<u64>,
+    expiry_at_ms: u64,
     stop: bool,
+}
+
+/// What the keeper does in one go.
+struct Round {
+    streams: Vec<u64>,
+    expires: bool,
+}
+
+impl Wishes {
+    /// What there is to do by `now_ms`, if anything is.
+    fn take(&mut self, now_ms: u64) -> Option<Round> {
+        let expires = now_ms >= self.expiry_at_ms;
+        if self.streams.is_empty() && !expires {
+            return None;
+        }
+        if expires {
+            self.expiry_at_ms = now_ms + EXPIRY_EVERY_MS;
+        }
+        Some(Round { streams: std::mem::take(&mut self.streams), expires })
+    }
+}
+
+impl Round {
+    fn perform(self, upkeep: Arc<dyn Upkeep>) {
+        self.streams.into_iter().for_each(|stream| upkeep.upkeep(stream));
+        if self.expires {
+            upkeep.expire();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -176,15 +228,23 @@ impl Servant for Keeper {
 }
 
 impl Keeper {
-    pub fn new() -> Keeper {
-        Keeper { bell: Arc::new(Bell::default()), thread: Mutex::new(None) }
+    pub fn new(clock: &dyn Clock) -> Keeper {
+        let expiry_at_ms = clock.monotonic_ms() + EXPIRY_EVERY_MS;
+        let wishes = Mutex::new(Wishes { expiry_at_ms, ..Wishes::default() });
+        Keeper { bell: Arc::new(Bell { wishes, ..Bell::default() }), thread: Mutex::new(None) }
     }
 
     /// Starts to serve; `upkeep` is asked as long as it lives.
-    pub fn start(&self, upkeep: Weak<dyn Upkeep>, clock: Arc<dyn Clock>) -> Result<()> {
+    pub fn start(&self, upkeep: Weak<dyn Upkeep>, clock: Arc<dyn Clock>, services: Services) -> Result<()> {
         let bell = Arc::clone(&self.bell);
-        *self.thread.lock() = Some(spawn("millrace-keeper", move || keep_loop(&bell, &upkeep, &*clock))?);
+        *self.thread.lock() = spawn(services, "millrace-keeper", move || keep_loop(&bell, &upkeep, &*clock))?;
         Ok(())
+    }
+
+    /// Does all that there is to do by now; returns in how many rounds.
+    pub fn serve(&self, upkeep: &Arc<dyn Upkeep>, clock: &dyn Clock) -> usize {
+        let next = || self.bell.wishes.lock().take(clock.monotonic_ms());
+        std::iter::from_fn(next).map(|round| round.perform(Arc::clone(upkeep))).count()
     }
 
     /// Ends the thread after what it is at.
@@ -196,37 +256,39 @@ impl Keeper {
 }
 
 fn keep_loop(bell: &Bell, upkeep: &Weak<dyn Upkeep>, clock: &dyn Clock) {
-    let mut expiry_at_ms = clock.monotonic_ms() + EXPIRY_EVERY_MS;
     loop {
-        let streams = {
+        let round = {
             let mut wishes = bell.wishes.lock();
-            if wishes.streams.is_empty() && !wishes.stop {
-                let wait_ms = expiry_at_ms.saturating_sub(clock.monotonic_ms());
+            loop {
+                if wishes.stop {
+                    return;
+                }
+                let now_ms = clock.monotonic_ms();
+                if let Some(round) = wishes.take(now_ms) {
+                    break round;
+                }
+                let wait_ms = wishes.expiry_at_ms - now_ms;
                 bell.changed.wait_for(&mut wishes, Duration::from_millis(wait_ms));
             }
-            if wishes.stop {
-                return;
-            }
-            std::mem::take(&mut wishes.streams)
         };
         let Some(upkeep) = upkeep.upgrade() else { return };
-        streams.into_iter().for_each(|stream| upkeep.upkeep(stream));
-        if clock.monotonic_ms() >= expiry_at_ms {
-            upkeep.expire();
-            expiry_at_ms = clock.monotonic_ms() + EXPIRY_EVERY_MS;
-        }
+        round.perform(upkeep);
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    let builder = std::thread::Builder::new().name(name.to_owned());
-    builder.spawn(work).map_err(|error| Error::io(format!("could not start the thread {name}"), error))
+/// A thread for the work, where the services have threads.
+fn spawn(services: Services, name: &str, work: impl FnOnce() + Send + 'static) -> Result<Option<JoinHandle<()>>> {
+    if services == Services::Caller {
+        return Ok(None);
+    }
+    let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+    started.map(Some).map_err(|error| Error::io(format!("could not start the thread {name}"), error))
 }
 
-fn join(thread: &Mutex<Option<JoinHandle<()>>>) {
-    let Some(handle) = thread.lock().take() else { return };
+fn join(of: &Mutex<Option<JoinHandle<()>>>) {
+    let Some(handle) = of.lock().take() else { return };
     // The last handle may be dropped on the thread itself; it ends then anyway.
-    if handle.thread().id() != std::thread::current().id() {
+    if handle.thread().id() != thread::current().id() {
         let _a_panic_was_printed_by_its_thread = handle.join();
     }
 }

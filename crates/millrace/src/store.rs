@@ -9,7 +9,7 @@
 //! removed: a new one of the same name would be another lock. This file knows nothing of streams.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,9 @@ use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Clock, iso_utc};
-use crate::environment::Entropy;
+use crate::clock::iso_utc;
+use crate::disk::{self, Disk};
+use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 
 /// The version of the data directory that this code writes, and the newest that it reads.
@@ -84,26 +85,26 @@ struct Holder {
 
 impl Store {
     /// Claims the data directory at `path` for this process, creating the store first if `create` says so.
-    /// A new store's id comes from `entropy`.
+    /// A new store's id comes from the environment's entropy, and its files are made through the environment's disk.
     ///
     /// # Errors
     /// * `Locked` when another process, or another `Store` of this one, holds it; the message names the holder.
     /// * `NotAStore` when there is nothing, no directory, or something else, which is then left as it was.
     /// * `FormatNewer` when a newer version wrote it.
     /// * `ReadOnly` when this process may not write there, `DiskFull` or `Io` when the operating system fails.
-    pub fn claim(path: &Path, create: Create, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Store> {
-        let path = directory(path, create)?;
+    pub fn claim(path: &Path, create: Create, environment: &Environment) -> Result<Store> {
+        let path = directory(path, create, &*environment.disk)?;
         refuse_foreign(&path, create)?;
         refuse_unwritable(&path)?;
         let lock = lock(&path)?;
-        let since = iso_utc(clock.wall_ms());
+        let since = iso_utc(environment.clock.wall_ms());
         name_holder(&lock, &since);
         let identity = match read_identity(&path)? {
             Some(identity) => identity,
             None => {
                 // The look before the lock may be out of date by now.
                 refuse_foreign(&path, create)?;
-                write_identity(&path, since, entropy.random())?
+                write_identity(&path, since, environment)?
             }
         };
         Ok(Store { path, identity, lock })
@@ -123,7 +124,7 @@ impl Store {
 }
 
 /// The canonical path of the directory at `path`, which is created durably if it is missing and may be created.
-fn directory(path: &Path, create: Create) -> Result<PathBuf> {
+fn directory(path: &Path, create: Create, disk: &dyn Disk) -> Result<PathBuf> {
     match (fs::metadata(path), create) {
         (Ok(metadata), _) if !metadata.is_dir() => {
             return Err(not_a_store(path, "a file that is no directory; give the path of a directory"));
@@ -132,7 +133,7 @@ fn directory(path: &Path, create: Create) -> Result<PathBuf> {
         (Err(error), _) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(not_a_store(path, "a path that leads through a file; correct the path"));
         }
-        (Err(error), Create::IfMissing) if error.kind() == io::ErrorKind::NotFound => create_directory(path)?,
+        (Err(error), Create::IfMissing) if error.kind() == io::ErrorKind::NotFound => create_directory(path, disk)?,
         (Err(error), Create::Never) if error.kind() == io::ErrorKind::NotFound => {
             return Err(not_a_store(path, "nothing; correct the path, or allow the store to be created"));
         }
@@ -143,13 +144,13 @@ fn directory(path: &Path, create: Create) -> Result<PathBuf> {
 
 /// Creates `path` and what is missing above it. Each new name is synced in its parent, lest a store whose records are
 /// synced vanish with its directory.
-fn create_directory(path: &Path) -> Result<()> {
+fn create_directory(path: &Path, disk: &dyn Disk) -> Result<()> {
     let failed = |error| Error::io(format!("cannot create the directory {}", path.display()), error);
     let path = std::path::absolute(path).map_err(failed)?;
     let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-    fs::create_dir_all(&path).map_err(failed)?;
+    disk.make_directory(&path).map_err(failed)?;
     for parent in missing.iter().rev().filter_map(|created| created.parent()) {
-        sync_directory(parent).map_err(failed)?;
+        disk.sync_directory(parent).map_err(failed)?;
     }
     Ok(())
 }
@@ -273,19 +274,16 @@ fn decode_identity(path: &Path, line: &[u8]) -> Result<Identity> {
 }
 
 /// Makes the directory a store: whole and on disk, or not at all.
-fn write_identity(path: &Path, created: String, random: u64) -> Result<Identity> {
+fn write_identity(path: &Path, created: String, environment: &Environment) -> Result<Identity> {
     let failed = |error| Error::io(format!("cannot create a store in {}", path.display()), error);
-    let identity =
-        Identity { format: FORMAT.into(), version: STORE_VERSION, store_id: format!("{random:016x}"), created };
+    let store_id = format!("{:016x}", environment.entropy.random());
+    let identity = Identity { format: FORMAT.into(), version: STORE_VERSION, store_id, created };
     let in_the_making = path.join(IDENTITY_IN_THE_MAKING);
-    let mut file = File::create(&in_the_making).map_err(failed)?;
-    file.write_all(&json_line(&identity)).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&in_the_making, path.join(IDENTITY)).and_then(|()| sync_directory(path)).map_err(failed)?;
+    let disk = &environment.disk;
+    let file = disk.open(&in_the_making, disk::Access::Create).map_err(failed)?;
+    file.write_at(&json_line(&identity), 0).and_then(|()| file.sync()).map_err(failed)?;
+    disk.rename(&in_the_making, &path.join(IDENTITY)).and_then(|()| disk.sync_directory(path)).map_err(failed)?;
     Ok(identity)
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 fn json_line(value: &impl Serialize) -> Vec<u8> {

@@ -2,17 +2,14 @@
 //!
 //! Lock order: the list of streams, then the journal, never the other way round.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-
-use parking_lot::Mutex;
 
 use super::{OpenOptions, closed};
 use crate::control::journal::Journal;
 use crate::control::{CleanTail, Command, Durability, StreamConfig, StreamEntry, StreamStatus};
-use crate::environment::Environment;
+use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
@@ -23,6 +20,8 @@ use crate::store::{Create, Store};
 use crate::stream::expiry::{DEFAULT_TOLERANCE_MS, ExpiryClock};
 use crate::stream::pack::Packer;
 use crate::stream::{Stream, StreamInner};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// The first segment of a stream, in bytes; each later one is twice as long.
 const SEGMENT_BYTES_FIRST: u32 = 1 << 20;
@@ -41,7 +40,7 @@ pub(crate) struct Inner {
     keeper: Arc<Keeper>,
     pub(super) journal: Mutex<Journal>,
     packers: Mutex<Vec<Packer>>,
-    pub(super) streams: Mutex<HashMap<u64, Arc<StreamInner>>>,
+    pub(super) streams: Mutex<BTreeMap<u64, Arc<StreamInner>>>,
     pub(super) warnings: Mutex<Vec<String>>,
     /// What the retention of all streams goes by.
     pub expiry: Mutex<ExpiryClock>,
@@ -56,17 +55,17 @@ impl Inner {
     pub(super) fn open(path: &Path, options: OpenOptions) -> Result<Arc<Inner>> {
         let OpenOptions { create, environment, segment_bytes_max } = options;
         let create = if create { Create::IfMissing } else { Create::Never };
-        let store = Store::claim(path, create, &*environment.clock, &*environment.entropy)?;
+        let store = Store::claim(path, create, &environment)?;
         let directory = store.path().to_path_buf();
         let control = directory.join("control");
         let (journal, findings) = Journal::open(&environment, &control, control_log_exists(&environment, &directory)?)?;
         let expiry = open_expiry_clock(&environment, &journal);
         let inner = Arc::new(Inner {
-            committer: Committer::start(Arc::clone(&environment.clock))?,
-            keeper: Arc::new(Keeper::new()),
+            committer: Committer::start(Arc::clone(&environment.clock), environment.services)?,
+            keeper: Arc::new(Keeper::new(&*environment.clock)),
             journal: Mutex::new(journal),
             packers: Mutex::new(Vec::new()),
-            streams: Mutex::new(HashMap::new()),
+            streams: Mutex::new(BTreeMap::new()),
             warnings: Mutex::new(findings.iter().map(Finding::to_string).collect()),
             expiry: Mutex::new(expiry),
             expiry_stored_ms: AtomicU64::new(environment.clock.monotonic_ms()),
@@ -79,7 +78,7 @@ impl Inner {
         });
         inner.clean_up()?;
         let upkeep: Weak<Inner> = Arc::downgrade(&inner);
-        inner.keeper.start(upkeep, Arc::clone(&inner.environment.clock))?;
+        inner.keeper.start(upkeep, Arc::clone(&inner.environment.clock), inner.environment.services)?;
         Ok(inner)
     }
 
@@ -235,7 +234,7 @@ impl Inner {
         self.committer.stop();
         let mut outcome = self.store_expiry_clock();
         // Streams hold the engine; letting go of them here ends the circle.
-        let streams: Vec<_> = self.streams.lock().drain().map(|(_, stream)| stream).collect();
+        let streams: Vec<_> = std::mem::take(&mut *self.streams.lock()).into_values().collect();
         for stream in streams {
             outcome = outcome.and(self.close_stream(&stream));
         }
@@ -278,6 +277,17 @@ impl Inner {
         let mut warnings = self.warnings.lock();
         if !warnings.contains(&warning) {
             warnings.push(warning);
+        }
+    }
+
+    /// Does one service's part of the background work by now; returns how much there was.
+    pub(super) fn serve(self: &Arc<Self>, service: Service) -> usize {
+        match service {
+            Service::Committer => self.committer.serve(),
+            Service::Keeper => {
+                let upkeep: Arc<dyn Upkeep> = Arc::clone(self) as _;
+                self.keeper.serve(&upkeep, &*self.environment.clock)
+            }
         }
     }
 

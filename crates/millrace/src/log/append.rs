@@ -1,7 +1,6 @@
 //! Appending: place the frame, write it, publish the tail. All under the append lock, by the caller's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::draft::{FrameDraft, Place};
 use super::notify::Change;
@@ -14,6 +13,7 @@ use crate::format::index::Waypoint;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::snapshot::Opening;
 use crate::format::{Position, u32_of};
+use crate::sync::atomic::Ordering;
 
 /// The largest frame that is stored through the map, in bytes: beyond it a write costs no more.
 const STORED_BYTES_MAX: usize = 2048;

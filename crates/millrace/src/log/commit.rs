@@ -2,12 +2,12 @@
 //! find that it is done, or sync for the next group.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::notify::Change;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
+use crate::sync::atomic::Ordering;
 
 impl Log {
     /// Returns once the log is durable up to `wanted`; syncs in the calling thread if nobody has.

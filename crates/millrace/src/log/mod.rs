@@ -25,15 +25,14 @@ mod trim;
 pub(crate) mod walk;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-
-use parking_lot::{Mutex, RwLock};
 
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 use notify::Notifier;
 use prepare::Pace;
 use segment::{Segment, SegmentFile};

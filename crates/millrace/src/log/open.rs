@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-
-use parking_lot::{Mutex, RwLock};
 
 use super::append::{open_segment, opening_frame};
 use super::notify::Notifier;
@@ -22,6 +19,8 @@ use crate::format::Position;
 use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::sync::atomic::{AtomicBool, AtomicU64};
+use crate::sync::{Mutex, RwLock};
 
 /// The first segment's number and the first sequence of a log: 0 means "before everything".
 const FIRST: u32 = 1;

@@ -9,9 +9,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::Condvar;
 
 use super::Log;
 use super::segment::{SegmentFile, segment_path};
@@ -20,6 +17,8 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::sync::Condvar;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A writer that takes longer than this for a segment leaves the disk time for zeros.
 const SLOW_SEGMENT_MS: u64 = 1_000;

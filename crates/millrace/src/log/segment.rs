@@ -4,10 +4,7 @@
 //! when the last one leaves.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-
-use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Kind, Result};
@@ -15,6 +12,8 @@ use crate::format::frame::FrameHead;
 use crate::format::index::{self, Body, Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::map::{PrivateMap, SharedMap, WritableMap};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// The file of a segment.
 pub(crate) fn segment_path(directory: &Path, segment: u32) -> PathBuf {

@@ -14,14 +14,19 @@ const HELD: &str = "MILLRACE_TEST_HELD";
 #[derive(Debug)]
 struct FixedEntropy;
 
-impl Entropy for FixedEntropy {
+impl crate::environment::Entropy for FixedEntropy {
     fn random(&self) -> u64 {
         0xabc_def0_1234
     }
 }
 
 fn claim(path: &Path, create: Create) -> Result<Store> {
-    Store::claim(path, create, &ManualClock::new(1_767_225_600_000), &FixedEntropy)
+    let clock = std::sync::Arc::new(ManualClock::new(1_767_225_600_000));
+    Store::claim(
+        path,
+        create,
+        &Environment { clock, entropy: std::sync::Arc::new(FixedEntropy), ..Environment::default() },
+    )
 }
 
 fn refusal(path: &Path, create: Create) -> Error {

@@ -6,9 +6,6 @@ pub mod reader;
 mod retention;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::RwLock;
 
 use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
 use crate::engine::Inner;
@@ -18,6 +15,8 @@ use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use pack::{Packer, Placement};
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
