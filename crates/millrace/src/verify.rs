@@ -1,7 +1,7 @@
 //! Verification: every frame and every run of a stream is read and held against its checksums, every index against
 //! its segment. Nothing is changed.
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::log::{Finding, Meaning, Scan, build_index, scan_segment};
 use crate::stream::Stream;
@@ -54,7 +54,7 @@ impl Stream {
             let scan = scan_segment(&file, end)?;
             outcome.add(&log.config.name, segment.index, segment.first_sequence, end, &scan);
             if let Some(summary) = segment.summary()
-                && (segment.read_index(&*log.environment.disk).ok(), *summary)
+                && (intact(segment.read_index(&*log.environment.disk))?, *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
             {
                 outcome.findings.push(Finding {
@@ -71,6 +71,14 @@ impl Stream {
             }
         }
         Ok(outcome)
+    }
+}
+
+/// `None` for what is damaged; what cannot be read is another matter.
+fn intact<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+        other => other.map(Some),
     }
 }
 

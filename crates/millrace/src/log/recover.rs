@@ -93,6 +93,8 @@ struct Walk<'a> {
     ended: bool,
     // Where each segment ends at least, as far as durable frames behind it say.
     promised_ends: BTreeMap<u32, u32>,
+    // Where each segment ended when the next one was opened: what stands behind it was refused.
+    closed_ends: BTreeMap<u32, u32>,
     // A link of the chain is missing, so a segment that looks unused may be what is lost.
     broken: bool,
     findings: Vec<Finding>,
@@ -126,7 +128,8 @@ pub(super) fn recover(
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
     let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
-    let mut promised_ends = promised_ends(&unsealed, mark)?;
+    let closed_ends = ends_by_openings(&unsealed, Position::new(u32::MAX, u32::MAX))?;
+    let mut promised_ends = ends_by_openings(&unsealed, mark)?;
     if mark.offset > 0 {
         promised_ends.insert(mark.segment, mark.offset);
     }
@@ -137,6 +140,7 @@ pub(super) fn recover(
         unlinked: true,
         ended: false,
         promised_ends,
+        closed_ends,
         broken: false,
         findings,
     };
@@ -196,7 +200,9 @@ impl Walk<'_> {
     /// Follows the frames of a segment; returns where its part of the log ends, or `None` if it is no part of it.
     fn pass_unsealed(&mut self, segment: u32, unsealed: &Unsealed) -> Result<Option<u32>> {
         let mut end = SEGMENT_HEADER_BYTES;
-        for frame in &unsealed.scan.frames {
+        let closed_end = self.closed_ends.get(&segment).copied();
+        let is_part = |frame: &&FoundFrame| closed_end.is_none_or(|end| frame.offset < end);
+        for frame in unsealed.scan.frames.iter().take_while(is_part) {
             if self.ended {
                 self.report_cut(segment, frame);
                 continue;
@@ -243,7 +249,10 @@ impl Walk<'_> {
             // No file is shorter than it was made before it has an index: somebody cut it.
             let lost = file.file_bytes().max(end)..*capacity;
             self.report_possible(segment, lost, next_sequence..next_sequence.max(*reserved_until));
-        } else if !self.ended && FrameHead::is_claimed(rest, next_sequence, last_checksum) {
+        } else if !self.ended
+            && !self.closed_ends.contains_key(&segment)
+            && FrameHead::is_claimed(rest, next_sequence, last_checksum)
+        {
             self.report_possible(segment, end..end + FRAME_ALIGNMENT, next_sequence..next_sequence + 1);
         }
         Ok(())
@@ -314,12 +323,12 @@ impl Walk<'_> {
     }
 }
 
-/// What durable openings say of the end of the segments before them.
-fn promised_ends(unsealed: &BTreeMap<u32, Unsealed>, mark: Position) -> Result<BTreeMap<u32, u32>> {
+/// What the openings that end at or before `limit` say of the end of the segments before them.
+fn ends_by_openings(unsealed: &BTreeMap<u32, Unsealed>, limit: Position) -> Result<BTreeMap<u32, u32>> {
     let mut ends = BTreeMap::new();
     for (segment, Unsealed { file, .. }) in unsealed {
         if let Some((opening, opening_end)) = read_opening(file, file.bytes)?
-            && Position::new(*segment, opening_end) <= mark
+            && Position::new(*segment, opening_end) <= limit
         {
             ends.insert(opening.previous_end.segment, opening.previous_end.offset);
         }
