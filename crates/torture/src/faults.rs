@@ -21,11 +21,24 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// How operations fail: how often, and with which error.
-const WAYS: [(u64, i32); 4] = [(1, EIO), (u64::MAX, EIO), (1, ENOSPC), (u64::MAX, ENOSPC)];
-
-/// What a full disk refuses.
-const NEEDS_ROOM: [Operation; 4] = [Operation::Create, Operation::Write, Operation::Allocate, Operation::Rename];
+/// How an operation fails in a sweep: how often, and how.
+fn ways(operation: Operation) -> Vec<(u64, Failure)> {
+    let (once, always) = (1, u64::MAX);
+    let broken = [(once, Failure::Errno(EIO)), (always, Failure::Errno(EIO))];
+    let full = [(once, Failure::Errno(ENOSPC)), (always, Failure::Errno(ENOSPC))];
+    match operation {
+        Operation::Write => [&broken[..], &full, &[(once, Failure::Arrived(ENOSPC))]].concat(),
+        Operation::Allocate => [broken, full].concat(),
+        Operation::Create | Operation::Rename => [&broken[..1], &full].concat(),
+        Operation::Sync => broken.to_vec(),
+        Operation::Open
+        | Operation::Read
+        | Operation::Map
+        | Operation::Remove
+        | Operation::List
+        | Operation::SyncDirectory => broken[..1].to_vec(),
+    }
+}
 
 /// Lets every operation of the seed's life of a new store fail, then every operation of its life after a crash.
 ///
@@ -33,7 +46,7 @@ const NEEDS_ROOM: [Operation; 4] = [Operation::Create, Operation::Write, Operati
 /// What the engine has broken, and at which fault.
 pub fn sweep(seed: u64, counts: &mut Counts) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let script = Script { steps: 30, ..Script::quiet(random.u64(..)) };
+    let script = Script { steps: 20, ..Script::quiet(random.u64(..)) };
     let first = sweep_life(&Moment::default(), &script, counts)?;
     let (_, crashed) = break_down(&first.last, Cause::Power(Survival::AnyOfEachSector), &mut random);
     let script = Script { steps: 6, ..Script::quiet(random.u64(..)) };
@@ -44,12 +57,9 @@ pub fn sweep(seed: u64, counts: &mut Counts) -> Result<(), String> {
 fn sweep_life(from: &Moment, script: &Script, counts: &mut Counts) -> Result<Life, String> {
     let undisturbed = live(from.clone(), script).map_err(|complaint| format!("without a fault: {complaint}"))?;
     for operation in Operation::ALL {
-        for (times, errno) in WAYS {
-            if errno == ENOSPC && !NEEDS_ROOM.contains(&operation) {
-                continue;
-            }
+        for (times, failure) in ways(operation) {
             for after in 0..undisturbed.asked[&operation] {
-                let fault = Fault { operation, after, times, failure: Failure::Errno(errno) };
+                let fault = Fault { operation, after, times, failure };
                 one_fault(from, script, fault, counts).map_err(|complaint| format!("{fault:?}: {complaint}"))?;
             }
         }

@@ -14,6 +14,7 @@ Breaks the disk, the power and the clock under Millrace by seed, and holds it to
   --seed N      the first seed, or `random`   (default 1)
   --count N     how many seeds                (default 10; without bound where --minutes is given)
   --minutes N   go on for so long
+  --job I/N     of these seeds, take every N-th from the I-th on: so that N processes share them
 
 A seed that fails is replayed by `--seed N --count 1`. The exit code is 1 then.";
 
@@ -28,10 +29,18 @@ struct Arguments {
     seed: u64,
     count: Option<u64>,
     minutes: Option<f64>,
+    /// Of how many jobs this is which, counted from 0.
+    job: (u64, u64),
+}
+
+fn parse_job(text: &str) -> Option<(u64, u64)> {
+    let (job, jobs) = text.split_once('/')?;
+    let (job, jobs) = (job.parse::<u64>().ok()?.checked_sub(1)?, jobs.parse().ok()?);
+    (job < jobs).then_some((job, jobs))
 }
 
 fn parse() -> Result<Option<Arguments>, lexopt::Error> {
-    let mut arguments = Arguments { campaign: Campaign::Crash, seed: 1, count: None, minutes: None };
+    let mut arguments = Arguments { campaign: Campaign::Crash, seed: 1, count: None, minutes: None, job: (0, 1) };
     let mut campaign = None;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -44,6 +53,10 @@ fn parse() -> Result<Option<Arguments>, lexopt::Error> {
             }
             Long("count") => arguments.count = Some(parser.value()?.parse()?),
             Long("minutes") => arguments.minutes = Some(parser.value()?.parse()?),
+            Long("job") => {
+                let value = parser.value()?.string()?;
+                arguments.job = parse_job(&value).ok_or("expected a job such as 1/2")?;
+            }
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -67,7 +80,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(arguments: &Arguments) -> std::process::ExitCode {
-    let Arguments { campaign, seed, count, minutes } = *arguments;
+    let Arguments { campaign, seed, count, minutes, job: (job, jobs) } = *arguments;
     let begun = now();
     let is_over = |played: u64| match (count, minutes) {
         (None, None) => played >= 10,
@@ -82,7 +95,7 @@ fn run(arguments: &Arguments) -> std::process::ExitCode {
         Campaign::Crash => images.to_string(),
         Campaign::Faults => failures.to_string(),
     };
-    let mut played = 0;
+    let mut played = job;
     while !is_over(played) {
         let seed = seed + played;
         let outcome = match campaign {
@@ -94,13 +107,13 @@ fn run(arguments: &Arguments) -> std::process::ExitCode {
             println!("seed {seed}: {fault}\nreplay: npm run torture -- {name} --seed {seed} --count 1");
             return std::process::ExitCode::FAILURE;
         }
-        played += 1;
+        played += jobs;
         if now() - told > Duration::from_secs(10) {
             told = now();
             println!("  {}", summary(&images, &failures));
         }
     }
-    println!("{}, seeds {seed} to {}", summary(&images, &failures), seed + played.saturating_sub(1));
+    println!("{}; the first seed was {seed}", summary(&images, &failures));
     std::process::ExitCode::SUCCESS
 }
 

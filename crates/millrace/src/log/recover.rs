@@ -93,7 +93,7 @@ struct Walk<'a> {
     ended: bool,
     // Where each segment ends at least, as far as durable frames behind it say.
     promised_ends: BTreeMap<u32, u32>,
-    // Where each segment ended when the next one was opened: what stands behind it was refused.
+    // Where each segment ended when the next one went on: what stands behind it was refused.
     closed_ends: BTreeMap<u32, u32>,
     // A link of the chain is missing, so a segment that looks unused may be what is lost.
     broken: bool,
@@ -128,8 +128,8 @@ pub(super) fn recover(
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
     let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
-    let closed_ends = ends_by_openings(&unsealed, Position::new(u32::MAX, u32::MAX))?;
-    let mut promised_ends = ends_by_openings(&unsealed, mark)?;
+    let closed_ends = ends_by_openings(&unsealed, |unsealed, _| unsealed.scan.goes_on())?;
+    let mut promised_ends = ends_by_openings(&unsealed, |_, opening_end| opening_end <= mark)?;
     if mark.offset > 0 {
         promised_ends.insert(mark.segment, mark.offset);
     }
@@ -323,12 +323,15 @@ impl Walk<'_> {
     }
 }
 
-/// What the openings that end at or before `limit` say of the end of the segments before them.
-fn ends_by_openings(unsealed: &BTreeMap<u32, Unsealed>, limit: Position) -> Result<BTreeMap<u32, u32>> {
+/// What those openings say of the end of the segments before them which `counts` lets count, given where they end.
+fn ends_by_openings(
+    unsealed: &BTreeMap<u32, Unsealed>,
+    counts: impl Fn(&Unsealed, Position) -> bool,
+) -> Result<BTreeMap<u32, u32>> {
     let mut ends = BTreeMap::new();
-    for (segment, Unsealed { file, .. }) in unsealed {
-        if let Some((opening, opening_end)) = read_opening(file, file.bytes)?
-            && Position::new(*segment, opening_end) <= limit
+    for (segment, unsealed) in unsealed {
+        if let Some((opening, opening_end)) = read_opening(&unsealed.file, unsealed.file.bytes)?
+            && counts(unsealed, Position::new(*segment, opening_end))
         {
             ends.insert(opening.previous_end.segment, opening.previous_end.offset);
         }

@@ -75,6 +75,8 @@ impl Operation {
 pub enum Failure {
     /// With this error number; of a write some bytes may have arrived.
     Errno(i32),
+    /// A write, with this error number; but all bytes have arrived.
+    Arrived(i32),
     /// Not at all, as far as it says; but a sync has brought nothing to the medium.
     Lie,
 }
@@ -290,7 +292,7 @@ impl State {
     fn check(&mut self, operation: Operation) -> io::Result<()> {
         match self.fault(operation) {
             None => Ok(()),
-            Some(Failure::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Failure::Errno(errno) | Failure::Arrived(errno)) => Err(io::Error::from_raw_os_error(errno)),
             // What a lie means is decided where it is told.
             Some(Failure::Lie) => Ok(()),
         }
@@ -378,9 +380,14 @@ fn usize_of(offset: u64) -> usize {
 impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.begin("write", &self.path, bytes)?;
-        let failed = state.check(Operation::Write);
         // What a failed write leaves behind is anybody's guess: here, some of it.
-        let written = if failed.is_ok() { bytes } else { &bytes[..state.random.usize(..=bytes.len())] };
+        let (written, failed) = match state.fault(Operation::Write) {
+            Some(Failure::Errno(errno)) => {
+                (&bytes[..state.random.usize(..=bytes.len())], Err(io::Error::from_raw_os_error(errno)))
+            }
+            Some(Failure::Arrived(errno)) => (bytes, Err(io::Error::from_raw_os_error(errno))),
+            Some(Failure::Lie) | None => (bytes, Ok(())),
+        };
         self.file.write_at(written, offset)?;
         let operation = state.operation;
         state.world.file(self.node).write(operation, written, usize_of(offset));
