@@ -60,7 +60,7 @@ async function checkDeadCode() {
 
 /** Runs cargo's tests and adds up the summary line of each test program. */
 async function testRust() {
-  const { status, output } = await run('cargo', ['test', ...ENGINE, '--no-fail-fast'], {
+  const { status, output } = await run('cargo', ['test', '--profile', 'checked', ...ENGINE, '--no-fail-fast'], {
     capture: true,
   })
   for (const [, passed, failed, ignored] of output.matchAll(

@@ -13,7 +13,7 @@ const SHORT = [
   ['faults', '--count', '2'],
 ]
 
-const PROGRAM = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'torture', 'millrace-torture')
+const PROGRAM = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'checked', 'millrace-torture')
 
 /** What the last line of a campaign counts, by the campaign's name. */
 const COUNTED = { crash: /crash images: (\d+)/g, faults: /faults: (\d+)/g }
@@ -28,7 +28,7 @@ async function campaign(args) {
 }
 
 await asProgram(async () => {
-  const build = ['build', '--profile', 'torture', '--package', 'millrace-torture', '--locked']
+  const build = ['build', '--profile', 'checked', '--package', 'millrace-torture', '--locked']
   if ((await run('cargo', build)).status !== 0) throw new Refusal('torture: cargo could not build it')
   const args = process.argv.slice(2)
   if (args.length > 0 && !(args[0] in COUNTED)) {

@@ -3,10 +3,8 @@
 //! One program for all: they share `support`, and are linked once.
 
 mod damage;
-mod faults;
 mod kill;
 mod lifecycle;
 mod model;
-mod power;
 mod retention;
 mod support;
