@@ -42,7 +42,7 @@ impl Scan {
 }
 
 /// Scans up to `end`; where there is no frame it looks on at each 64-byte boundary, so that damage hides nothing
-/// behind it.
+/// behind it. A frame of a newer version ends it with `FormatNewer`.
 pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
     let end = end.min(file.bytes);
     let map = file.map()?;
@@ -53,7 +53,7 @@ pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
     let mut offset = SEGMENT_HEADER_BYTES;
     while offset < end {
         let Some(bytes) = map.bytes(offset as usize..end as usize) else { break };
-        let Some(head) = FrameHead::decode(bytes, file.incarnation, offset) else {
+        let Some(head) = file.head(bytes, offset)? else {
             offset += FRAME_ALIGNMENT;
             continue;
         };
