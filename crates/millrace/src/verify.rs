@@ -52,7 +52,8 @@ impl Stream {
             let end = part(segment.index, segment.end());
             let file = segment.open(&*log.environment.disk)?;
             let scan = scan_segment(&file, end)?;
-            outcome.add(&log.config.name, segment.index, segment.first_sequence, end, &scan);
+            let next_sequence = segment.summary().map_or(log.durable_sequence(), |summary| summary.next_sequence);
+            outcome.add(&log.config.name, segment.index, segment.first_sequence..next_sequence, end, &scan);
             if let Some(summary) = segment.summary()
                 && (segment.read_index(&*log.environment.disk).ok(), *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
@@ -75,9 +76,9 @@ impl Stream {
 }
 
 impl Verification {
-    fn add(&mut self, log: &str, segment: u32, first_sequence: u64, end: u32, scan: &Scan) {
+    fn add(&mut self, log: &str, segment: u32, sequences: std::ops::Range<u64>, end: u32, scan: &Scan) {
         let mut offset = SEGMENT_HEADER_BYTES;
-        let mut next_sequence = first_sequence;
+        let mut next_sequence = sequences.start;
         let mut damaged = |bytes: std::ops::Range<u32>, sequences: std::ops::Range<u64>| {
             let meaning = Meaning::Damaged;
             self.findings.push(Finding { log: log.to_owned(), segment, bytes, sequences, meaning });
@@ -93,7 +94,8 @@ impl Verification {
             offset = frame.end();
         }
         if offset < end {
-            damaged(offset..end, next_sequence..next_sequence + 1);
+            // What the segment was known to hold: all of it behind the last frame is gone.
+            damaged(offset..end, next_sequence..sequences.end.max(next_sequence));
         }
         self.segments += 1;
         self.frames += scan.frames.len() as u64;

@@ -10,12 +10,13 @@ use super::notify::Notifier;
 use super::prepare::{Ahead, Prepared, make_first};
 use super::recover::{Finding, Meaning, recover};
 use super::scan::{read_opening, scan_segment};
-use super::segment::{Segment, index_path, open_file, read_header, segment_path};
+use super::segment::{Segment, SegmentFile, index_path, open_file, read_header, segment_path};
 use super::{Log, LogConfig, Tail, Writer};
 use crate::disk::{Access, Disk};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
+use crate::format::frame::{FrameHead, RunEntry};
 use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -37,6 +38,8 @@ pub(super) struct Files {
     /// No segment reserved this sequence or a later one.
     pub next_sequence: u64,
     spares: Vec<(PathBuf, u32)>,
+    // What an interrupted step left half done.
+    leftovers: Vec<PathBuf>,
 }
 
 impl Files {
@@ -60,16 +63,21 @@ impl Files {
         ahead
     }
 
-    /// Looks through the directory and removes what an interrupted step left half done.
+    /// Looks through the directory. Nothing is changed: a newer version may have written it.
     fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Files> {
         let failed = |error| Error::io(format!("could not read {}", config.directory.display()), error);
-        let mut files =
-            Files { sealed: BTreeMap::new(), unsealed: BTreeMap::new(), next_sequence: 1, spares: Vec::new() };
+        let mut files = Files {
+            sealed: BTreeMap::new(),
+            unsealed: BTreeMap::new(),
+            next_sequence: 1,
+            spares: Vec::new(),
+            leftovers: Vec::new(),
+        };
         let names = disk.list(&config.directory).map_err(failed)?;
         for name in &names {
             let path = config.directory.join(name);
             if name.ends_with(".tmp") {
-                disk.remove(&path).map_err(failed)?;
+                files.leftovers.push(path);
             } else if name.ends_with(".spare") {
                 let bytes = disk.open(&path, Access::Read).and_then(|file| file.bytes()).map_err(failed)?;
                 files.spares.push((path, u32::try_from(bytes).unwrap_or(0)));
@@ -84,11 +92,17 @@ impl Files {
         for name in names.iter().filter(|name| name.ends_with(".idx")) {
             let segment = name.strip_suffix(".idx").and_then(|number| u32::from_str_radix(number, 16).ok());
             if segment.is_some_and(|segment| segment < oldest) {
-                disk.remove(&config.directory.join(name)).map_err(failed)?;
+                files.leftovers.push(config.directory.join(name));
             }
         }
         files.reserve(disk, config)?;
         Ok(files)
+    }
+
+    /// Removes what an interrupted step left half done.
+    pub fn clean_up(&self, disk: &dyn Disk) -> Result<()> {
+        let remove = |path: &PathBuf| disk.remove(path).map_err(|error| Error::io(path.display(), error));
+        self.leftovers.iter().try_for_each(remove)
     }
 
     fn add(&mut self, disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<()> {
@@ -174,6 +188,7 @@ impl Log {
         if let Some(tail) = clean
             && let Some((segments, writer, ahead)) = continue_behind(&environment, &config, &files, &tail)?
         {
+            files.clean_up(&*environment.disk)?;
             let log = Log::assemble(environment, config, segments, writer, ahead);
             let findings = log.find_missing()?;
             return Ok((log, findings));
@@ -282,10 +297,16 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
     let Some(first) = file.frame(SEGMENT_HEADER_BYTES, tail.position.offset)?.map(|head| head.header) else {
         return Ok(None);
     };
+    if goes_on(&file, tail.position.offset, tail)? {
+        return Ok(None);
+    }
     let mut ahead = files.ahead(config);
     for (&segment, header) in files.unsealed.range(active + 1..) {
         let Ok(header) = header else { return Ok(None) };
         let file = open_file(disk, &config.directory, segment, header.incarnation, Access::Write)?;
+        if goes_on(&file, SEGMENT_HEADER_BYTES, tail)? {
+            return Ok(None);
+        }
         let reserved = header.reserved_from..header.reserved_until;
         ahead.adopt(Prepared { file, reserved });
     }
@@ -311,6 +332,39 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
     Ok(Some((segments, writer, ahead)))
 }
 
+/// Shows all runs of all intact frames in the files of a log, and changes nothing: before recovery cuts and seals,
+/// somebody has to say whether a newer version wrote them.
+pub(crate) fn look_through(
+    environment: &Environment,
+    config: &LogConfig,
+    mut see: impl FnMut(&RunEntry, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let disk = &*environment.disk;
+    let files = Files::list(disk, config)?;
+    let unsealed =
+        files.unsealed.iter().filter_map(|(segment, header)| Some((*segment, header.as_ref().ok()?.incarnation)));
+    let sealed = files.sealed.values().map(|summary| (summary.segment, summary.incarnation));
+    for (segment, incarnation) in unsealed.chain(sealed) {
+        let file = open_file(disk, &config.directory, segment, incarnation, Access::Read)?;
+        for frame in scan_segment(&file, file.bytes)?.frames.iter().filter(|frame| frame.intact) {
+            let Some(head) = file.frame(frame.offset, file.bytes)? else { continue };
+            let bytes = file.map()?.bytes(frame.offset as usize..frame.end() as usize).unwrap_or_default();
+            for entry in (0..head.runs()).filter_map(|run| head.run(run)) {
+                see(&entry, bytes.get(entry.payload()).unwrap_or_default())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the log goes on at a place behind its clean tail, or did: then the control log has lost that it was opened
+/// since, and what stands there must not be written over.
+fn goes_on(file: &SegmentFile, offset: u32, tail: &Tail) -> Result<bool> {
+    let rest = file.map()?.bytes(offset as usize..file.bytes as usize).unwrap_or_default();
+    let is_claimed = FrameHead::is_claimed(rest, tail.next_sequence, tail.last_checksum);
+    Ok(is_claimed || file.frame(offset, file.bytes)?.is_some())
+}
+
 /// Whether a directory holds no more than what the creation of a log leaves before it is known: one segment, in which
 /// nothing but the opening was written.
 pub(crate) fn log_is_unused(environment: &Environment, directory: &Path) -> Result<bool> {
@@ -324,8 +378,12 @@ pub(crate) fn log_is_unused(environment: &Environment, directory: &Path) -> Resu
     if !names.iter().any(|name| *name == first) {
         return Ok(true);
     }
-    // A header that cannot be read may be that of a log that was used.
-    let Ok(header) = read_header(disk, directory, FIRST) else { return Ok(false) };
+    let header = match read_header(disk, directory, FIRST) {
+        Ok(header) => header,
+        // A header that cannot be read may be that of a log that was used.
+        Err(error) if error.kind() == Kind::Corrupt => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let file = open_file(disk, directory, FIRST, header.incarnation, Access::Read)?;
     let scan = scan_segment(&file, file.bytes)?;
     Ok(scan.frames.iter().all(|frame| frame.header.records == 0))

@@ -161,6 +161,7 @@ pub(super) fn recover(
         let message = format!("{} has no readable segment in {}", config.name, config.directory.display());
         return Err(Error::new(Kind::Corrupt, message));
     }
+    files.clean_up(&*environment.disk)?;
     for (file, end) in &kept {
         write_again(file, mark, *end)?;
     }
