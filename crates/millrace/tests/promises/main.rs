@@ -3,6 +3,7 @@
 //! One program for all: they share `support`, and are linked once.
 
 mod damage;
+mod dice;
 mod faults;
 mod kill;
 mod lifecycle;
