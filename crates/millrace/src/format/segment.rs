@@ -65,7 +65,9 @@ impl SegmentHeader {
         }
         // Before all else that a newer version may have changed.
         if version > FORMAT_VERSION {
-            let message = format!("this build reads segments up to version {FORMAT_VERSION}, found version {version}");
+            let message = format!(
+                "this build reads segments up to version {FORMAT_VERSION}, found version {version}; upgrade Millrace"
+            );
             return Err(Error::new(Kind::FormatNewer, message));
         }
         let header = SegmentHeader::fields(&mut cursor).ok_or_else(damaged)?;

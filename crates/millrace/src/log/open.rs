@@ -157,7 +157,7 @@ fn read_summary(disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<Opt
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
         other => other.map_err(|error| Error::io(path.display(), error))?,
     }
-    let summary = index::decode_summary(&header)?;
+    let summary = index::decode_summary(&header).map_err(|error| error.in_file(&path))?;
     Ok((summary.segment == segment).then_some(summary))
 }
 

@@ -275,7 +275,7 @@ pub(crate) fn read_header(disk: &dyn Disk, directory: &Path, segment: u32) -> Re
         }
         Err(error) => Err(failed(error)),
         Ok(()) => {
-            let header = SegmentHeader::decode(&page)?;
+            let header = SegmentHeader::decode(&page).map_err(|error| error.in_file(&path))?;
             if header.segment == segment {
                 return Ok(header);
             }

@@ -5,8 +5,8 @@
 
 mod forged;
 mod judge;
-mod scratch;
-mod stores;
+pub mod scratch;
+pub mod stores;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -5,6 +5,7 @@
 mod damage;
 mod dice;
 mod faults;
+mod fixtures;
 mod kill;
 mod lifecycle;
 mod model;

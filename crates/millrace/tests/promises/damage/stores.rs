@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millrace::clock::ManualClock;
+use millrace::disk::Disk;
 use millrace::format::frame::FrameHead;
 use millrace::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use millrace::{Engine, Environment, OpenOptions, Position, Service, Services, Stream, StreamConfig};
@@ -71,6 +72,14 @@ pub fn options(clock: &Arc<ManualClock>, entropy: &Arc<Dice>) -> OpenOptions {
     let entropy: Arc<Dice> = Arc::clone(entropy);
     let environment = Environment { clock, entropy, services: Services::Caller, ..Environment::default() };
     OpenOptions { environment, segment_bytes_max: 64 << 10, ..OpenOptions::default() }
+}
+
+/// Options of an engine without threads, a second after a time in milliseconds since 1970.
+pub fn options_at(now_ms: u64, disk: Arc<dyn Disk>) -> OpenOptions {
+    let clock = Arc::new(ManualClock::new(now_ms + 1_000));
+    let mut options = options(&clock, &Arc::new(Dice::new(7)));
+    options.environment.disk = disk;
+    options
 }
 
 impl Builder {
@@ -222,11 +231,8 @@ impl Fixture {
     }
 
     /// An engine's options for an opening at this store's time.
-    pub fn options(&self, disk: Arc<dyn millrace::disk::Disk>) -> OpenOptions {
-        let clock = Arc::new(ManualClock::new(self.now_ms + 1_000));
-        let mut options = options(&clock, &Arc::new(Dice::new(7)));
-        options.environment.disk = disk;
-        options
+    pub fn options(&self, disk: Arc<dyn Disk>) -> OpenOptions {
+        options_at(self.now_ms, disk)
     }
 }
 
