@@ -50,7 +50,9 @@ impl Journal {
         }
         let config = config(directory);
         look_through(environment, &config, refuse_newer)?;
-        let (log, findings) = Log::open(environment.clone(), config, None)?;
+        // A compaction gives up all before its snapshot; where that is missing, a replay comes upon it.
+        let start = Position::new(u32::MAX, u32::MAX);
+        let (log, findings) = Log::open(environment.clone(), config, None, start)?;
         // A command that is lost from the middle makes all that follows meaningless.
         if let Some(damage) = findings.iter().find(|finding| finding.meaning != Meaning::PossiblyAcknowledged) {
             return Err(Error::new(Kind::Corrupt, format!("{damage}; restore the store from a copy")));

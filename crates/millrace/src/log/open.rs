@@ -37,6 +37,7 @@ pub(super) struct Files {
     pub unsealed: BTreeMap<u32, Result<SegmentHeader>>,
     /// No segment reserved this sequence or a later one.
     pub next_sequence: u64,
+    next_segment: u32,
     spares: Vec<(PathBuf, u32)>,
     // What an interrupted step left half done.
     leftovers: Vec<PathBuf>,
@@ -55,8 +56,7 @@ impl Files {
 
     /// What goes on behind these files.
     pub fn ahead(&self, config: &LogConfig) -> Ahead {
-        let next_segment = self.all().last().map_or(FIRST, |last| last + 1);
-        let mut ahead = Ahead::new(next_segment, self.next_sequence, config.segment_bytes_first);
+        let mut ahead = Ahead::new(self.next_segment, self.next_sequence, config.segment_bytes_first);
         for (path, bytes) in &self.spares {
             ahead.keep_spare(path.clone(), *bytes);
         }
@@ -70,6 +70,7 @@ impl Files {
             sealed: BTreeMap::new(),
             unsealed: BTreeMap::new(),
             next_sequence: 1,
+            next_segment: FIRST,
             spares: Vec::new(),
             leftovers: Vec::new(),
         };
@@ -105,23 +106,31 @@ impl Files {
         self.leftovers.iter().try_for_each(remove)
     }
 
+    /// What is known to have been there goes on here, whether its files are there or not.
+    fn go_on_behind(&mut self, tail: &Tail) {
+        self.next_sequence = self.next_sequence.max(tail.next_sequence);
+        self.next_segment = self.next_segment.max(tail.position.segment + 1);
+    }
+
     fn add(&mut self, disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<()> {
-        match read_summary(disk, config, segment) {
-            Ok(Some(summary)) => {
-                self.sealed.insert(segment, summary);
+        self.next_segment = self.next_segment.max(segment + 1);
+        let header = match read_header(disk, &config.directory, segment) {
+            Ok(header) if header.stream != config.stream => {
+                let message = format!("segment {segment} of {} is one of stream {}", config.name, header.stream);
+                self.unsealed.insert(segment, Err(Error::new(Kind::Corrupt, message)));
                 return Ok(());
             }
             Err(error) if error.kind() != Kind::Corrupt => return Err(error),
+            header => header,
+        };
+        // An index of another file says nothing of this one. Where the header is damaged, the index is all there is.
+        let is_of = |summary: &Summary| !header.as_ref().is_ok_and(|header| header.incarnation != summary.incarnation);
+        match read_summary(disk, config, segment) {
+            Ok(Some(summary)) if is_of(&summary) => drop(self.sealed.insert(segment, summary)),
+            Err(error) if error.kind() != Kind::Corrupt => return Err(error),
             // Without a good index the segment is scanned again.
-            Ok(None) | Err(_) => {}
+            Ok(_) | Err(_) => drop(self.unsealed.insert(segment, header)),
         }
-        let header = read_header(disk, &config.directory, segment);
-        if let Err(error) = &header
-            && error.kind() != Kind::Corrupt
-        {
-            return header.map(|_| ());
-        }
-        self.unsealed.insert(segment, header);
         Ok(())
     }
 
@@ -183,47 +192,63 @@ impl Log {
     }
 
     /// Opens the log of a directory: behind `clean`, where its close said that it ends, or by recovery.
-    pub fn open(environment: Environment, config: LogConfig, clean: Option<Tail>) -> Result<(Arc<Log>, Vec<Finding>)> {
-        let files = Files::list(&*environment.disk, &config)?;
+    /// What stood at or behind `start` has to be there, or is reported.
+    pub fn open(
+        environment: Environment,
+        config: LogConfig,
+        clean: Option<Tail>,
+        start: Position,
+    ) -> Result<(Arc<Log>, Vec<Finding>)> {
+        let mut files = Files::list(&*environment.disk, &config)?;
+        if let Some(tail) = &clean {
+            files.go_on_behind(tail);
+        }
         if let Some(tail) = clean
             && let Some((segments, writer, ahead)) = continue_behind(&environment, &config, &files, &tail)?
         {
             files.clean_up(&*environment.disk)?;
             let log = Log::assemble(environment, config, segments, writer, ahead);
-            let findings = log.find_missing()?;
+            let findings = log.find_missing(start)?;
             return Ok((log, findings));
         }
-        let floor = clean.map(|tail| tail.position).unwrap_or_default();
-        let recovered = recover(&environment, &config, files, floor)?;
+        let recovered = recover(&environment, &config, files, clean.unwrap_or_default())?;
         let log = Log::assemble(environment, config, recovered.segments, recovered.writer, recovered.ahead);
         let mut findings = recovered.findings;
-        findings.extend(log.find_missing()?);
+        findings.extend(log.find_missing(start)?);
         Ok((log, findings))
     }
 
-    /// Finds segments that are missing between others: each segment's opening names the one before.
-    fn find_missing(&self) -> Result<Vec<Finding>> {
+    /// Finds segments that are missing between others, or before the first: each segment's opening names the one before.
+    fn find_missing(&self, start: Position) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        for pair in self.segments().windows(2) {
-            let [before, after] = pair else { continue };
-            let previous_end = match after.summary() {
+        let mut before: Option<Arc<Segment>> = None;
+        for segment in self.segments() {
+            let previous_end = match segment.summary() {
                 Some(summary) => summary.previous_end,
                 None => {
-                    let file = after.open(&*self.environment.disk)?;
+                    let file = segment.open(&*self.environment.disk)?;
                     let opening = read_opening(&file, file.bytes)?;
                     opening.map(|(opening, _)| opening.previous_end).unwrap_or_default()
                 }
             };
-            if previous_end.segment != before.index && previous_end != Position::default() {
-                let known = before.summary().map_or(before.first_sequence, |summary| summary.next_sequence);
+            let is_there = match &before {
+                Some(before) => previous_end.segment == before.index,
+                // What stood before the start was given up.
+                None => previous_end <= start,
+            };
+            if !is_there && previous_end != Position::default() {
+                let known = |before: &Arc<Segment>| {
+                    before.summary().map_or(before.first_sequence, |summary| summary.next_sequence)
+                };
                 findings.push(Finding {
                     log: self.config.name.clone(),
                     segment: previous_end.segment,
                     bytes: 0..previous_end.offset,
-                    sequences: known..after.first_sequence,
+                    sequences: before.as_ref().map_or(0, known)..segment.first_sequence,
                     meaning: Meaning::Damaged,
                 });
             }
+            before = Some(segment);
         }
         Ok(findings)
     }

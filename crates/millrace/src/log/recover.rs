@@ -98,13 +98,8 @@ struct Walk<'a> {
     findings: Vec<Finding>,
 }
 
-/// Recovers the log in `files`. `floor` is known to have been durable from elsewhere (an earlier clean close).
-pub(super) fn recover(
-    environment: &Environment,
-    config: &LogConfig,
-    files: Files,
-    floor: Position,
-) -> Result<Recovered> {
+/// Recovers the log in `files`. All before `floor` is known to have been durable from elsewhere: an earlier clean close.
+pub(super) fn recover(environment: &Environment, config: &LogConfig, files: Files, floor: Tail) -> Result<Recovered> {
     let mut findings = Vec::new();
     let mut unsealed = BTreeMap::new();
     for (&segment, header) in &files.unsealed {
@@ -125,7 +120,7 @@ pub(super) fn recover(
     }
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
-    let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
+    let mark = floor.position.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
     let mut promised_ends = promised_ends(&unsealed, mark)?;
     if mark.offset > 0 {
         promised_ends.insert(mark.segment, mark.offset);
@@ -143,7 +138,8 @@ pub(super) fn recover(
     let mut kept = Vec::new();
     let mut cut = Vec::new();
     let mut segments = Vec::new();
-    for segment in files.all() {
+    let all = files.all();
+    for &segment in &all {
         if let Some(summary) = files.sealed.get(&segment) {
             walk.pass_sealed(summary);
             segments.push(Arc::new(Segment::sealed(&config.directory, *summary)));
@@ -155,6 +151,10 @@ pub(super) fn recover(
         } else {
             walk.unlinked = true;
         }
+    }
+    if walk.mark.offset > 0 && !all.contains(&walk.mark.segment) {
+        // The log ends before what was durable, and the file that held the rest is gone.
+        walk.report_damage(floor.position.segment, 0..floor.position.offset, floor.next_sequence);
     }
     let Walk { tail, findings, broken, .. } = walk;
     if segments.is_empty() && kept.is_empty() {

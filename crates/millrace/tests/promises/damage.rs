@@ -5,6 +5,7 @@
 
 mod forged;
 mod judge;
+mod random;
 pub mod scratch;
 pub mod stores;
 
@@ -280,24 +281,24 @@ fn the_judge_complains_of_every_lie_that_it_is_told() {
     lie(&|reading| reading.whole.records[3].arrival_ms += 1);
     lie(&|reading| reading.whole.records.insert(4, honest.whole.records[4].clone()));
     lie(&|reading| reading.whole.records.swap(0, 1));
-    lie(&|reading| drop(reading.shards[1].records.remove(0)));
-    lie(&|reading| reading.shards.swap(0, 1));
+    lie(&|reading| drop(reading.shards[1].1.records.remove(0)));
+    lie(&|reading| (reading.shards[0].0, reading.shards[1].0) = (1, 0));
     // A gap is met, and its finding names other records; a finding names it, and no reader meets it.
     lie(&|reading| {
         let record = reading.whole.records.remove(5);
-        reading.shards[record.shard as usize].records.retain(|other| *other != record);
+        reading.shards[record.shard as usize].1.records.retain(|other| *other != record);
         reading.whole.reported = true;
         reading.verified = vec![finding(record.sequence + 1..record.sequence + 2)];
     });
     lie(&|reading| {
         let record = reading.whole.records.remove(5);
-        reading.shards[record.shard as usize].records.retain(|other| *other != record);
+        reading.shards[record.shard as usize].1.records.retain(|other| *other != record);
         reading.verified = vec![finding(record.sequence..record.sequence + 1)];
     });
     // The reader of the whole stream hears of it, that of the shard does not.
     lie(&|reading| {
         let record = reading.whole.records.remove(5);
-        reading.shards[record.shard as usize].records.retain(|other| *other != record);
+        reading.shards[record.shard as usize].1.records.retain(|other| *other != record);
         reading.whole.reported = true;
         reading.verified = vec![finding(record.sequence..record.sequence + 1)];
     });

@@ -31,7 +31,6 @@ impl Dice {
         &of[self.below(of.len())]
     }
 
-    #[expect(dead_code, reason = "soon")]
     /// Bytes of all values.
     pub fn bytes(&self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.next().to_le_bytes()[0]).collect()

@@ -1,6 +1,7 @@
 //! The judge: opens a store whose files are damaged, reads all that it still gives, and holds that against what was
 //! written. What is read and what is held against it are apart, so that the judge itself can be put to the test.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use millrace::{Engine, Error, Finding, Kind, Meaning, Reader, ReaderOptions, StartAt, Step, Stream, Visibility};
@@ -8,6 +9,9 @@ use millrace::{Engine, Error, Finding, Kind, Meaning, Reader, ReaderOptions, Sta
 use super::scratch::Scratch;
 use super::stores::{Expected, Fixture};
 use crate::support::{Record, append, unpack};
+
+/// Of a stream with more shards not each one is read alone.
+const SHARDS_ALL: u32 = 4;
 
 /// What a damage may cost at most.
 #[derive(Clone, Debug)]
@@ -36,7 +40,8 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct Reading {
     pub whole: Outcome,
-    pub shards: Vec<Outcome>,
+    /// Of each shard, or of some of many.
+    pub shards: Vec<(u32, Outcome)>,
     /// What the opening reported.
     pub opening: Vec<Finding>,
     /// What a verification finds.
@@ -74,7 +79,8 @@ pub fn read_shard(stream: &Stream, shard: Option<u32>) -> Result<Outcome, String
 /// Reads all of a stream, and appends one record.
 pub fn read_stream(stream: &Stream, shards: u32) -> Result<Reading, String> {
     let whole = read_shard(stream, None)?;
-    let shards = (0..shards).map(|shard| read_shard(stream, Some(shard))).collect::<Result<_, _>>()?;
+    let some = (0..shards).filter(|shard| shards <= SHARDS_ALL || shard % 5 == 0);
+    let shards = some.map(|shard| Ok((shard, read_shard(stream, Some(shard))?))).collect::<Result<_, String>>()?;
     let verified = stream.verify(|_, _| true).map_err(fault("verification"))?.findings;
     let placements = append(stream, &[("later", b"more")]).map_err(fault("no more appends"))?;
     let opening = stream.describe().findings;
@@ -101,7 +107,7 @@ pub fn check(reading: &Reading, expected: &Expected, lost: &[Range<u64>]) -> Res
     }
     let mut read = whole.records.iter().map(|record| record.sequence).peekable();
     let is_missing = |record: &&Record| read.next_if_eq(&record.sequence).is_none();
-    let missing: Vec<u64> = expected.records.iter().filter(is_missing).map(|record| record.sequence).collect();
+    let missing: BTreeSet<u64> = expected.records.iter().filter(is_missing).map(|record| record.sequence).collect();
     if let Some(sequence) = missing.iter().find(|sequence| !covers(lost, **sequence)) {
         return Err(format!("record {sequence} is not damaged, and it is lost"));
     }
@@ -122,11 +128,11 @@ pub fn check(reading: &Reading, expected: &Expected, lost: &[Range<u64>]) -> Res
     if verified.iter().any(|finding| damaged(finding) && !finding.sequences.is_empty()) && !whole.reported {
         return Err(format!("verification finds damage that no reader meets: {verified:?}"));
     }
-    for (shard, one) in (0..).zip(shards) {
-        if !whole.records.iter().filter(|record| record.shard == shard).eq(one.records.iter()) {
+    for (shard, one) in shards {
+        if !whole.records.iter().filter(|record| record.shard == *shard).eq(one.records.iter()) {
             return Err(format!("shard {shard} reads other records than the whole stream does"));
         }
-        let of_shard = expected.records.iter().filter(|record| record.shard == shard);
+        let of_shard = expected.records.iter().filter(|record| record.shard == *shard);
         let mut gone = of_shard.filter(|record| missing.contains(&record.sequence) && !covers(&cut, record.sequence));
         if gone.next().is_some() && !one.reported {
             return Err(format!("records of shard {shard} are missing, and its reader hears nothing of it"));
