@@ -48,12 +48,13 @@ impl Stream {
         };
         let total: u64 = segments.iter().map(|segment| u64::from(part(segment.index, segment.end()))).sum();
         let mut outcome = Verification::default();
-        for segment in segments {
+        for (index, segment) in segments.iter().enumerate() {
             let end = part(segment.index, segment.end());
             let file = segment.open(&*log.environment.disk)?;
             let scan = scan_segment(&file, end)?;
             let next_sequence = segment.summary().map_or(log.durable_sequence(), |summary| summary.next_sequence);
-            outcome.add(&log.config.name, segment.index, segment.first_sequence..next_sequence, end, &scan);
+            let following = segments.get(index + 1).map_or(log.durable_sequence(), |next| next.first_sequence);
+            outcome.add(&log.config.name, segment.index, segment.first_sequence..next_sequence, following, end, &scan);
             if let Some(summary) = segment.summary()
                 && (segment.read_index(&*log.environment.disk).ok(), *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
@@ -76,7 +77,7 @@ impl Stream {
 }
 
 impl Verification {
-    fn add(&mut self, log: &str, segment: u32, sequences: std::ops::Range<u64>, end: u32, scan: &Scan) {
+    fn add(&mut self, log: &str, segment: u32, sequences: std::ops::Range<u64>, following: u64, end: u32, scan: &Scan) {
         let mut offset = SEGMENT_HEADER_BYTES;
         let mut next_sequence = sequences.start;
         let mut damaged = |bytes: std::ops::Range<u32>, sequences: std::ops::Range<u64>| {
@@ -94,8 +95,9 @@ impl Verification {
             offset = frame.end();
         }
         if offset < end {
-            // What the segment was known to hold: all of it behind the last frame is gone.
-            damaged(offset..end, next_sequence..sequences.end.max(next_sequence));
+            // All that the segment was known to hold is gone; where nobody knew that, all before the next one may be.
+            let known = if sequences.end > next_sequence { sequences.end } else { following };
+            damaged(offset..end, next_sequence..known.max(next_sequence));
         }
         self.segments += 1;
         self.frames += scan.frames.len() as u64;

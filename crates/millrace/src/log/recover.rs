@@ -122,6 +122,8 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
     let mark = floor.position.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
     let mut promised_ends = promised_ends(&unsealed, mark)?;
+    // A sealed segment is durable, and so is all before it.
+    promised_ends.extend(files.sealed.values().map(|next| (next.previous_end.segment, next.previous_end.offset)));
     if mark.offset > 0 {
         promised_ends.insert(mark.segment, mark.offset);
     }
@@ -152,8 +154,8 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
             walk.unlinked = true;
         }
     }
-    if walk.mark.offset > 0 && !all.contains(&walk.mark.segment) {
-        // The log ends before what was durable, and the file that held the rest is gone.
+    if floor.position > walk.tail.position && !all.contains(&floor.position.segment) {
+        // The log was closed behind all that is there: the file that held the rest is gone.
         walk.report_damage(floor.position.segment, 0..floor.position.offset, floor.next_sequence);
     }
     let Walk { tail, findings, broken, .. } = walk;
@@ -224,28 +226,38 @@ impl Walk<'_> {
                     self.report_cut(segment, frame);
                     continue;
                 }
-                let next = frame.header.first_sequence + u64::from(frame.header.records);
+                let next = frame.next_sequence();
                 self.report_damage(segment, frame.offset..frame.end(), next);
             }
             end = frame.end();
             self.accept(segment, frame);
         }
-        let end = self.check_end(segment, end);
+        let end = self.check_end(segment, end, unsealed.reserved_until);
         self.check_rest(segment, end, unsealed)?;
         Ok((end > SEGMENT_HEADER_BYTES).then_some(end))
     }
 
     /// Behind the last frame there may be signs of more, though none of it is a frame any more.
     fn check_rest(&mut self, segment: u32, end: u32, unsealed: &Unsealed) -> Result<()> {
-        let Unsealed { file, capacity, reserved_until, .. } = unsealed;
-        let Tail { next_sequence, last_checksum, .. } = self.tail;
-        let rest = file.map()?.bytes(end as usize..file.file_bytes() as usize).unwrap_or_default();
+        let Unsealed { file, scan, capacity, reserved_until } = unsealed;
         if file.file_bytes() < *capacity {
             // No file is shorter than it was made before it has an index: somebody cut it.
+            let next_sequence = self.tail.next_sequence;
             let lost = file.file_bytes().max(end)..*capacity;
             self.report_possible(segment, lost, next_sequence..next_sequence.max(*reserved_until));
-        } else if !self.ended && FrameHead::is_claimed(rest, next_sequence, last_checksum) {
-            self.report_possible(segment, end..end + FRAME_ALIGNMENT, next_sequence..next_sequence + 1);
+            return Ok(());
+        }
+        // What was cut is named already; what stands behind the last frame of it is not.
+        let last = scan.frames.last().filter(|_| self.ended);
+        let (at, next_sequence, checksum) = match last {
+            Some(last) => (last.end(), last.next_sequence(), last.header.checksum),
+            None if self.ended => return Ok(()),
+            None => (end, self.tail.next_sequence, self.tail.last_checksum),
+        };
+        let rest = file.map()?.bytes(at as usize..file.file_bytes() as usize).unwrap_or_default();
+        if FrameHead::is_claimed(rest, next_sequence, checksum) {
+            // Of how many records it was nobody can say any more.
+            self.report_possible(segment, at..at + FRAME_ALIGNMENT, next_sequence..next_sequence.max(*reserved_until));
         }
         Ok(())
     }
@@ -263,7 +275,7 @@ impl Walk<'_> {
     fn accept(&mut self, segment: u32, frame: &FoundFrame) {
         self.tail = Tail {
             position: Position::new(segment, frame.end()),
-            next_sequence: frame.header.first_sequence + u64::from(frame.header.records),
+            next_sequence: frame.next_sequence(),
             last_checksum: frame.header.checksum,
             last_arrival_ms: frame.header.arrival_ms.max(self.tail.last_arrival_ms),
         };
@@ -273,12 +285,12 @@ impl Walk<'_> {
     /// The mark, or the opening of the next segment, may say that there was more than the segment shows; that much is
     /// kept, so that readers and later verifications come upon the damage too. A segment without a frame of which none
     /// is promised was prepared and not used.
-    fn check_end(&mut self, segment: u32, end: u32) -> u32 {
+    fn check_end(&mut self, segment: u32, end: u32, reserved_until: u64) -> u32 {
         let promised = self.promised_ends.get(&segment).copied().unwrap_or(0);
         if self.ended || promised <= end {
             return end;
         }
-        self.report_damage(segment, end..promised, self.tail.next_sequence + 1);
+        self.report_damage(segment, end..promised, reserved_until.max(self.tail.next_sequence));
         self.tail.position = Position::new(segment, promised);
         promised
     }
@@ -296,7 +308,7 @@ impl Walk<'_> {
     }
 
     fn report_cut(&mut self, segment: u32, frame: &FoundFrame) {
-        let next = frame.header.first_sequence + u64::from(frame.header.records);
+        let next = frame.next_sequence();
         if let Some(last) = self.findings.last_mut()
             && last.meaning == Meaning::PossiblyAcknowledged
             && last.segment == segment

@@ -22,6 +22,11 @@ pub(crate) struct FoundFrame {
 }
 
 impl FoundFrame {
+    /// The sequence behind its last record.
+    pub fn next_sequence(&self) -> u64 {
+        self.header.first_sequence + u64::from(self.header.records)
+    }
+
     /// Where the next frame would start.
     pub fn end(&self) -> u32 {
         self.offset + self.header.padded_bytes()

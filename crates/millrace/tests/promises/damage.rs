@@ -1,7 +1,8 @@
 //! Every bit flip and every truncation of every file of small stores: no wrong record is served, no record is missing
 //! without a word that names it, and what is not damaged can be read.
 //!
-//! `MILLRACE_DAMAGE=all` judges all of them; otherwise as many as fit a minute are chosen by `MILLRACE_SEED`.
+//! `MILLRACE_DAMAGE=all` judges all of them, a number that many of each store; otherwise as many as fit a minute are
+//! chosen by `MILLRACE_SEED`.
 
 mod forged;
 mod judge;
@@ -77,12 +78,12 @@ impl Damage<'_> {
     fn price(&self, fixture: &Fixture) -> Price {
         let Some(stream) = fixture.stream_of(self.file) else {
             let all = |stream: &Expected| (stream.id, vec![ALL]);
-            return Price { control: true, lost: fixture.streams.iter().map(all).collect() };
+            return Price { control: true, lost: fixture.streams.iter().map(all).collect(), ..Price::default() };
         };
         let number = self.file.strip_suffix(".seg").and_then(|path| path.get(path.len() - 8..));
         let segment = number.and_then(|number| u32::from_str_radix(number, 16).ok());
         let lost = segment.map_or_else(Vec::new, |segment| self.lost(stream, segment));
-        Price { control: false, lost: vec![(stream.id, lost)] }
+        Price { lost: vec![(stream.id, lost)], ..Price::default() }
     }
 
     /// The records of the frames that are hit; and where nothing that is left says that these were durable, all behind
@@ -144,11 +145,26 @@ fn judge_all(fixture: &Fixture, damages: &[Damage<'_>]) {
     assert!(faults.is_empty(), "{}: {} of {}:\n{shown}", fixture.name, faults.len(), damages.len());
 }
 
+/// How many damages are judged.
+enum Wanted {
+    All,
+    /// So many of each small store.
+    Some(usize),
+}
+
+fn wanted() -> Wanted {
+    match std::env::var("MILLRACE_DAMAGE").as_deref() {
+        Ok("all") => Wanted::All,
+        Ok(count) => Wanted::Some(count.parse().expect("MILLRACE_DAMAGE is a number, or all")),
+        Err(_) => Wanted::Some(CHOSEN),
+    }
+}
+
 fn every_damage(fixture: &Fixture) {
     let all = damages(fixture);
-    let chosen = match std::env::var("MILLRACE_DAMAGE").as_deref() {
-        Ok("all") => all.clone(),
-        _ => choose(&all, fixture),
+    let chosen = match wanted() {
+        Wanted::All => all.clone(),
+        Wanted::Some(count) => choose(&all, fixture, count),
     };
     let flips = chosen.iter().filter(|damage| matches!(damage.edit, Edit::Flip { .. })).count();
     println!(
@@ -164,13 +180,13 @@ fn every_damage(fixture: &Fixture) {
 }
 
 /// Some damages by the seed.
-fn choose<'a>(all: &[Damage<'a>], fixture: &Fixture) -> Vec<Damage<'a>> {
+fn choose<'a>(all: &[Damage<'a>], fixture: &Fixture, count: usize) -> Vec<Damage<'a>> {
     let dice = Dice::new(seed() ^ fixture.name.len() as u64);
     let is_dull =
         |damage: &&Damage<'_>| damage.file.ends_with(".seg") && damage.is_in(HEADER_FIELDS_BYTES..SEGMENT_HEADER_BYTES);
     let (dull, telling): (Vec<&Damage<'_>>, Vec<_>) = all.iter().partition(is_dull);
     let mut chosen = BTreeSet::new();
-    while chosen.len() < CHOSEN {
+    while chosen.len() < count {
         let from = if dice.below(DULL) == 0 { &dull } else { &telling };
         chosen.insert((*dice.pick(from)).clone());
     }
@@ -201,7 +217,7 @@ fn every_damage_to_a_store_of_several_streams_is_noticed_and_does_not_spread() {
 fn an_undamaged_store_reads_back_whole() {
     for fixture in stores::all() {
         let scratch = Scratch::new(&fixture.files);
-        let none = Price { control: false, lost: Vec::new() };
+        let none = Price::default();
         assert_eq!(judge(&scratch, &fixture, &none, Opens::Twice, None), Ok(0), "{}", fixture.name);
         scratch.restore();
         assert_eq!(scratch::files_below(scratch.path()), fixture.files, "{}: put back as it was", fixture.name);
@@ -257,13 +273,13 @@ fn the_judge_complains_of_every_lie_that_it_is_told() {
     let engine = Engine::open(scratch.path(), fixture.options(scratch.disk())).expect("opened");
     let honest = read_stream(&engine.stream(&expected.name).expect("the stream"), expected.shards).expect("readable");
     engine.close().expect("closed");
-    assert_eq!(check(&honest, expected, &[]), Ok(0));
+    assert_eq!(check(&honest, expected, &[], &[]), Ok(0));
     let lie = |tell: &dyn Fn(&mut Reading)| {
         let mut reading = honest.clone();
         tell(&mut reading);
         // Even where everything may be lost, nothing may be lost in silence.
-        check(&reading, expected, &[]).expect_err("a lie, where nothing may be lost");
-        check(&reading, expected, &[ALL]).expect_err("a lie, where all may be lost")
+        check(&reading, expected, &[], &[]).expect_err("a lie, where nothing may be lost");
+        check(&reading, expected, &[ALL], &[]).expect_err("a lie, where all may be lost")
     };
     let finding = |sequences: Range<u64>| Finding {
         log: "stream small".to_owned(),

@@ -14,12 +14,14 @@ use crate::support::{Record, append, unpack};
 const SHARDS_ALL: u32 = 4;
 
 /// What a damage may cost at most.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Price {
     /// The damaged file is part of the control plane: the store may be refused.
     pub control: bool,
     /// Sequences that may be lost, by stream; every other record has to be there.
     pub lost: Vec<(u64, Vec<Range<u64>>)>,
+    /// Sequences that may be lost without a word, by stream: nothing is left that says that there were any.
+    pub silent: Vec<(u64, Vec<Range<u64>>)>,
 }
 
 /// How often a damaged store is opened.
@@ -95,8 +97,13 @@ fn sequences(findings: &[Finding]) -> Vec<Range<u64>> {
     findings.iter().map(|finding| finding.sequences.clone()).collect()
 }
 
-/// Holds what was read against what was written; `lost` may be missing, if somebody says so.
-pub fn check(reading: &Reading, expected: &Expected, lost: &[Range<u64>]) -> Result<usize, String> {
+/// Holds what was read against what was written; `lost` may be missing, if somebody says so but for `silent`.
+pub fn check(
+    reading: &Reading,
+    expected: &Expected,
+    lost: &[Range<u64>],
+    silent: &[Range<u64>],
+) -> Result<usize, String> {
     let Reading { whole, shards, opening, verified, appended } = reading;
     let mut written = expected.records.iter();
     for record in &whole.records {
@@ -107,16 +114,16 @@ pub fn check(reading: &Reading, expected: &Expected, lost: &[Range<u64>]) -> Res
     }
     let mut read = whole.records.iter().map(|record| record.sequence).peekable();
     let is_missing = |record: &&Record| read.next_if_eq(&record.sequence).is_none();
-    let missing: BTreeSet<u64> = expected.records.iter().filter(is_missing).map(|record| record.sequence).collect();
+    let missing = expected.records.iter().filter(is_missing).map(|record| record.sequence).collect::<BTreeSet<u64>>();
     if let Some(sequence) = missing.iter().find(|sequence| !covers(lost, **sequence)) {
         return Err(format!("record {sequence} is not damaged, and it is lost"));
     }
-    let named = [sequences(opening), sequences(verified)].concat();
+    let named = [sequences(opening), sequences(verified), silent.to_vec()].concat();
     if let Some(sequence) = missing.iter().find(|sequence| !covers(&named, **sequence)) {
         return Err(format!("record {sequence} is lost, and no finding names it: {opening:?}, verified {verified:?}"));
     }
     // What was cut at the opening is named there. What is damaged and kept, each reader comes upon.
-    let cut = sequences(opening);
+    let cut = [sequences(opening), silent.to_vec()].concat();
     if missing.iter().any(|sequence| !covers(&cut, *sequence)) && !whole.reported {
         return Err("records are missing, and their reader hears nothing of it".to_owned());
     }
@@ -166,7 +173,7 @@ pub fn judge(
             Err(error) => {
                 let warned = !engine.warnings().is_empty();
                 let none: &[Range<u64>] = &[];
-                let all = lost_of(price, expected).unwrap_or(none);
+                let all = of(&price.lost, expected).unwrap_or(none);
                 let tolerated = match error.kind() {
                     Kind::StreamNotFound => price.control && warned,
                     // Nothing of the log can be read at all.
@@ -182,8 +189,9 @@ pub fn judge(
         };
         let reading = read_stream(&stream, expected.shards)?;
         let none: &[Range<u64>] = &[];
-        let allowed = lost_of(price, expected).unwrap_or(none);
-        lost += check(&reading, expected, allowed).map_err(|fault| format!("{}: {fault}", expected.name))?;
+        let allowed = of(&price.lost, expected).unwrap_or(none);
+        let silent = of(&price.silent, expected).unwrap_or(none);
+        lost += check(&reading, expected, allowed, silent).map_err(|fault| format!("{}: {fault}", expected.name))?;
         before.push((expected, reading.whole.records));
     }
     engine.close().map_err(fault("closing"))?;
@@ -193,8 +201,8 @@ pub fn judge(
     Ok(lost)
 }
 
-fn lost_of<'a>(price: &'a Price, expected: &Expected) -> Option<&'a [Range<u64>]> {
-    price.lost.iter().find(|(id, _)| *id == expected.id).map(|(_, lost)| lost.as_slice())
+fn of<'a>(ranges: &'a [(u64, Vec<Range<u64>>)], expected: &Expected) -> Option<&'a [Range<u64>]> {
+    ranges.iter().find(|(id, _)| *id == expected.id).map(|(_, ranges)| ranges.as_slice())
 }
 
 /// A store may be refused for damage to its control plane alone, and then nothing else is touched: with the file put
@@ -217,7 +225,7 @@ fn refused(
     }
     if let (Some(file), Opens::Twice) = (damaged, opens) {
         scratch.restore_file(file);
-        let none = Price { control: false, lost: Vec::new() };
+        let none = Price::default();
         judge(scratch, fixture, &none, Opens::Once, None)
             .map_err(|fault| format!("refused ({error}) and put back: {fault}"))?;
     }

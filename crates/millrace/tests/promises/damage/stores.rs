@@ -22,6 +22,8 @@ const CONTROL_BYTES: u32 = 32 << 10;
 pub struct Frame {
     pub place: Position,
     pub end: u32,
+    /// Where header and run table end.
+    pub head_end: u32,
     /// Its sequences; empty for a mark and an opening.
     pub sequences: std::ops::Range<u64>,
     /// What its header says to have been durable.
@@ -219,7 +221,8 @@ fn walk(segment: u32, bytes: &[u8], frames: &mut Vec<Frame>) {
     {
         let end = offset + head.header.padded_bytes();
         let sequences = head.header.first_sequence..head.header.first_sequence + u64::from(head.header.records);
-        frames.push(Frame { place: Position::new(segment, offset), end, sequences, mark: head.header.mark });
+        let head_end = offset + u32::try_from(head.header.head_bytes()).expect("within the segment");
+        frames.push(Frame { place: Position::new(segment, offset), end, head_end, sequences, mark: head.header.mark });
         offset = end;
     }
 }
@@ -269,7 +272,7 @@ pub fn crashed() -> Fixture {
     fill(&mut builder, &stream);
     builder.pass_ms(1_000);
     builder.put(&stream, 2);
-    builder.put(&stream, 1);
+    builder.put(&stream, 3);
     builder.crashed("crashed", &["small"])
 }
 
