@@ -6,6 +6,7 @@
 
 mod forged;
 mod judge;
+mod places;
 mod random;
 pub mod scratch;
 pub mod stores;
