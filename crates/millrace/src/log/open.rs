@@ -322,14 +322,16 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
     let Some(first) = file.frame(SEGMENT_HEADER_BYTES, tail.position.offset)?.map(|head| head.header) else {
         return Ok(None);
     };
-    if goes_on(&file, tail.position.offset, tail)? {
+    if goes_on(&file, tail)? {
         return Ok(None);
     }
     let mut ahead = files.ahead(config);
     for (&segment, header) in files.unsealed.range(active + 1..) {
         let Ok(header) = header else { return Ok(None) };
         let file = open_file(disk, &config.directory, segment, header.incarnation, Access::Write)?;
-        if goes_on(&file, SEGMENT_HEADER_BYTES, tail)? {
+        // An opening that a full disk refused may stand there too: it names an end before the tail.
+        let opening = read_opening(&file, file.bytes)?;
+        if opening.is_some_and(|(opening, _)| opening.previous_end >= tail.position) {
             return Ok(None);
         }
         let reserved = header.reserved_from..header.reserved_until;
@@ -382,9 +384,10 @@ pub(crate) fn look_through(
     Ok(())
 }
 
-/// Whether the log goes on at a place behind its clean tail, or did: then the control log has lost that it was opened
-/// since, and what stands there must not be written over.
-fn goes_on(file: &SegmentFile, offset: u32, tail: &Tail) -> Result<bool> {
+/// Whether the log goes on right behind its clean tail, or did: then the control log has lost that it was opened since,
+/// and what stands there must not be written over.
+fn goes_on(file: &SegmentFile, tail: &Tail) -> Result<bool> {
+    let offset = tail.position.offset;
     let rest = file.map()?.bytes(offset as usize..file.bytes as usize).unwrap_or_default();
     let is_claimed = FrameHead::is_claimed(rest, tail.next_sequence, tail.last_checksum);
     Ok(is_claimed || file.frame(offset, file.bytes)?.is_some())
