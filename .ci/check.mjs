@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run, secondsSince, tool } from './shared.mjs'
 
-/** The one crate with tests in Rust. */
-const ENGINE = ['--package', 'millrace', '--locked']
+/** The crates with tests in Rust. */
+const ENGINE = ['--package', 'millrace', '--package', 'millrace-torture', '--locked']
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const scratch = mkdtempSync(join(tmpdir(), 'millrace-check-'))
@@ -47,6 +47,7 @@ const checks = [
   ]),
   cargo('licences and sources (cargo deny)', 'deny', ['check', 'bans', 'licenses', 'sources']),
   { name: 'tests (cargo)', work: testRust },
+  { name: 'crash images and faults (torture)', work: () => lastLine('.ci/torture.mjs') },
   { name: 'tests (vitest)', work: testTypeScript },
 ]
 
@@ -70,6 +71,12 @@ async function testRust() {
     totals.skipped += Number(ignored)
   }
   return status === 0
+}
+
+/** Runs a script; resolves to its last line, which tells how much it did, or to false where it fails. */
+async function lastLine(script, ...args) {
+  const { status, output } = await run('node', [script, ...args], { capture: true })
+  return status === 0 && output.trimEnd().split('\n').at(-1)
 }
 
 /** Runs vitest and takes the counts from its report, which is more to rely on than its screen. */

@@ -1,7 +1,7 @@
 //! Verification: every frame and every run of a stream is read and held against its checksums, every index against
 //! its segment. Nothing is changed.
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::log::{Finding, Meaning, Scan, build_index, scan_segment};
 use crate::stream::Stream;
@@ -56,7 +56,7 @@ impl Stream {
             let following = segments.get(index + 1).map_or(log.durable_sequence(), |next| next.first_sequence);
             outcome.add(&log.config.name, segment.index, segment.first_sequence..next_sequence, following, end, &scan);
             if let Some(summary) = segment.summary()
-                && (segment.read_index(&*log.environment.disk).ok(), *summary)
+                && (intact(segment.read_index(&*log.environment.disk))?, *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
             {
                 outcome.findings.push(Finding {
@@ -73,6 +73,14 @@ impl Stream {
             }
         }
         Ok(outcome)
+    }
+}
+
+/// `None` for what is damaged; what cannot be read is another matter.
+fn intact<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+        other => other.map(Some),
     }
 }
 

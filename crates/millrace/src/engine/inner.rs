@@ -122,7 +122,11 @@ impl Inner {
 
     pub(super) fn remove_files(&self, id: u64) -> Result<()> {
         let directory = self.stream_directory(id);
-        self.environment.disk.remove_tree(&directory).map_err(|error| Error::io(directory.display(), error))?;
+        let failed = |error| Error::io(directory.display(), error);
+        let disk = &self.environment.disk;
+        disk.remove_tree(&directory).map_err(failed)?;
+        // Were the files back after a loss of power, nobody would know whose they are.
+        disk.sync_directory(&self.directory.join("streams")).map_err(failed)?;
         self.command(&Command::StreamRemoved { id })
     }
 

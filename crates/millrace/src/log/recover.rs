@@ -93,6 +93,8 @@ struct Walk<'a> {
     ended: bool,
     // Where each segment ends at least, as far as durable frames behind it say.
     promised_ends: BTreeMap<u32, u32>,
+    // Where each segment ended when the next one went on: what stands behind it was refused.
+    closed_ends: BTreeMap<u32, u32>,
     // A link of the chain is missing, so a segment that looks unused may be what is lost.
     broken: bool,
     findings: Vec<Finding>,
@@ -121,9 +123,13 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
     let mark = floor.position.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
-    let mut promised_ends = promised_ends(&unsealed, mark)?;
-    // A sealed segment is durable, and so is all before it.
-    promised_ends.extend(files.sealed.values().map(|next| (next.previous_end.segment, next.previous_end.offset)));
+    let mut closed_ends = ends_by_openings(&unsealed, |unsealed, _| unsealed.scan.goes_on())?;
+    let mut promised_ends = ends_by_openings(&unsealed, |_, opening_end| opening_end <= mark)?;
+    // A sealed segment was in use, and is durable with all before it.
+    for Position { segment, offset } in files.sealed.values().map(|summary| summary.previous_end) {
+        closed_ends.insert(segment, offset);
+        promised_ends.insert(segment, offset);
+    }
     if mark.offset > 0 {
         promised_ends.insert(mark.segment, mark.offset);
     }
@@ -134,6 +140,7 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
         unlinked: true,
         ended: false,
         promised_ends,
+        closed_ends,
         broken: false,
         findings,
     };
@@ -199,7 +206,9 @@ impl Walk<'_> {
     /// Follows the frames of a segment; returns where its part of the log ends, or `None` if it is no part of it.
     fn pass_unsealed(&mut self, segment: u32, unsealed: &Unsealed) -> Result<Option<u32>> {
         let mut end = SEGMENT_HEADER_BYTES;
-        for frame in &unsealed.scan.frames {
+        let closed_end = self.closed_ends.get(&segment).copied();
+        let is_part = |frame: &&FoundFrame| closed_end.is_none_or(|end| frame.offset < end);
+        for frame in unsealed.scan.frames.iter().take_while(is_part) {
             if self.ended {
                 self.report_cut(segment, frame);
                 continue;
@@ -245,6 +254,9 @@ impl Walk<'_> {
             let next_sequence = self.tail.next_sequence;
             let lost = file.file_bytes().max(end)..*capacity;
             self.report_possible(segment, lost, next_sequence..next_sequence.max(*reserved_until));
+            return Ok(());
+        }
+        if self.closed_ends.contains_key(&segment) {
             return Ok(());
         }
         // What was cut is named already; what stands behind the last frame of it is not.
@@ -327,12 +339,15 @@ impl Walk<'_> {
     }
 }
 
-/// What durable openings say of the end of the segments before them.
-fn promised_ends(unsealed: &BTreeMap<u32, Unsealed>, mark: Position) -> Result<BTreeMap<u32, u32>> {
+/// What those openings say of the end of the segments before them which `counts` lets count, given where they end.
+fn ends_by_openings(
+    unsealed: &BTreeMap<u32, Unsealed>,
+    counts: impl Fn(&Unsealed, Position) -> bool,
+) -> Result<BTreeMap<u32, u32>> {
     let mut ends = BTreeMap::new();
-    for (segment, Unsealed { file, .. }) in unsealed {
-        if let Some((opening, opening_end)) = read_opening(file, file.bytes)?
-            && Position::new(*segment, opening_end) <= mark
+    for (segment, unsealed) in unsealed {
+        if let Some((opening, opening_end)) = read_opening(&unsealed.file, unsealed.file.bytes)?
+            && counts(unsealed, Position::new(*segment, opening_end))
         {
             ends.insert(opening.previous_end.segment, opening.previous_end.offset);
         }

@@ -40,6 +40,13 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
+    /// Whether a frame stands behind the opening and links to it: then the segment was taken into use, while an opening
+    /// alone may have been refused by a full disk, and the log gone on in the segment before.
+    pub fn goes_on(&self) -> bool {
+        let [opening, next, ..] = self.frames.as_slice() else { return false };
+        next.offset == opening.end() && next.header.previous_checksum == opening.header.checksum
+    }
+
     /// The highest mark that a frame of this segment carries.
     pub fn mark(&self) -> Position {
         self.frames.iter().map(|frame| frame.header.mark).max().unwrap_or_default()

@@ -1,0 +1,437 @@
+//! A random history of a store: what its user does, what its services do, what its clock does; then its end. All of it
+//! follows from one seed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use millrace::clock::{Clock, ManualClock};
+use millrace::{
+    Commit, Durability, Engine, Error, Kind, Placement, Retention, Service, Stream, StreamConfig, stage_record,
+};
+use tempfile::TempDir;
+
+use crate::disk::{EIO, ENOSPC, Failure, Fault, Operation, SimDisk, World};
+use crate::ledger::{Complaint, End, Intent, Ledger, must};
+use crate::room;
+
+/// Where the clocks begin, in milliseconds since 1970.
+const START_MS: u64 = 1_767_225_600_000;
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const YEAR_MS: u64 = 365 * 24 * HOUR_MS;
+
+/// All that a history may go on from: what the disk holds, what was told, what time it is.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// What the disk holds.
+    pub world: World,
+    /// What was told.
+    pub ledger: Ledger,
+    /// What the wall clock shows, in milliseconds since 1970.
+    pub wall_ms: u64,
+    /// The operation on the disk before which it was taken.
+    pub operation: u64,
+    /// Whether the disk has failed in this life.
+    pub has_failed: bool,
+    /// Whether a sync has: nobody knows what the kernel kept of it.
+    pub has_failed_to_sync: bool,
+}
+
+impl Default for Moment {
+    fn default() -> Moment {
+        Moment {
+            world: World::default(),
+            ledger: Ledger::default(),
+            wall_ms: START_MS,
+            operation: 0,
+            has_failed: false,
+            has_failed_to_sync: false,
+        }
+    }
+}
+
+/// How a life of a store goes.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// What decides all that happens.
+    pub seed: u64,
+    /// How many things its user does.
+    pub steps: usize,
+    /// At how many random moments the world is taken.
+    pub captures: usize,
+    /// The failures that the disk is planned to have from the beginning.
+    pub faults: Vec<Fault>,
+    /// Whether the disk and the clock may do what they should not.
+    pub is_rough: bool,
+}
+
+impl Script {
+    /// A life in which nothing happens but its opening.
+    #[must_use]
+    pub fn quiet(seed: u64) -> Script {
+        Script { seed, steps: 0, captures: 0, faults: Vec::new(), is_rough: false }
+    }
+}
+
+/// What a life came to.
+#[derive(Debug)]
+pub struct Life {
+    /// The moments that were taken.
+    pub moments: Vec<Moment>,
+    /// How it was when it ended, the engine still running.
+    pub last: Moment,
+    /// How many operations the disk was asked for.
+    pub operations: u64,
+    /// How often each kind of operation was asked for.
+    pub asked: BTreeMap<Operation, u64>,
+    /// How many operations failed as planned.
+    pub failed: u64,
+    /// What all operations were, in one number.
+    pub trace: u64,
+}
+
+struct Player {
+    random: fastrand::Rng,
+    disk: SimDisk,
+    clock: Arc<ManualClock>,
+    ledger: Arc<Mutex<Ledger>>,
+    engine: Engine,
+    streams: BTreeMap<String, Stream>,
+    root: PathBuf,
+    segment_bytes_max: u32,
+    is_rough: bool,
+    // How far the wall clock is from where it should be, in milliseconds.
+    skew_ms: i64,
+    _directory: TempDir,
+}
+
+/// Whether a life goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goes {
+    On,
+    /// Something failed that leaves the control plane, or the store, in doubt: only another open tells.
+    ToItsEnd,
+}
+
+/// Opens a store as its last end has left it, holds it against what was told, and lives on as the script says.
+///
+/// # Errors
+/// What the engine has broken.
+pub fn live(from: Moment, script: &Script) -> Result<Life, Complaint> {
+    let directory = room::directory();
+    let root = directory.path().canonicalize().expect("a directory");
+    let clock = Arc::new(ManualClock::new(from.wall_ms));
+    let ledger = Arc::new(Mutex::new(from.ledger));
+    let moments = Arc::new(Mutex::new(Vec::new()));
+    let on_capture = {
+        let (clock, ledger, moments) = (Arc::clone(&clock), Arc::clone(&ledger), Arc::clone(&moments));
+        move |world, operation| {
+            let ledger = ledger.lock().expect("no panic holds it").clone();
+            let wall_ms = clock.wall_ms();
+            let moment = Moment { world, ledger, wall_ms, operation, has_failed: false, has_failed_to_sync: false };
+            moments.lock().expect("no panic holds it").push(moment);
+        }
+    };
+    let mut random = fastrand::Rng::with_seed(script.seed);
+    let disk = SimDisk::new(&root, from.world, random.u64(..), Arc::new(on_capture)).expect("memory to lay it out in");
+    for _ in 0..script.captures {
+        // Many early ones: opening, and what follows it, has the most to lose.
+        let reach = [12, 40, 200, 600][random.usize(..4)];
+        disk.capture_after(random.u64(1..reach));
+    }
+    script.faults.iter().for_each(|fault| disk.plan(*fault));
+    let segment_bytes_max = 64 << random.u32(10..12);
+    let opened = room::open(&disk, &root, &clock, random.u64(..), segment_bytes_max);
+    let engine = match opened {
+        Ok(engine) => engine,
+        Err(error) => {
+            check_error(error, &disk)?;
+            let ledger = ledger.lock().expect("no panic holds it").clone();
+            return Ok(finish(&disk, ledger, &clock, &moments));
+        }
+    };
+    let mut player = Player {
+        random,
+        disk,
+        clock,
+        ledger,
+        engine,
+        streams: BTreeMap::new(),
+        root,
+        segment_bytes_max,
+        is_rough: script.is_rough,
+        skew_ms: 0,
+        _directory: directory,
+    };
+    let mut goes = player.examine()?;
+    for _ in 0..script.steps {
+        if goes == Goes::ToItsEnd {
+            break;
+        }
+        goes = player.step()?;
+        player.observe();
+    }
+    must!(!player.disk.has_retried_a_sync(), "a sync that failed was tried again");
+    let ledger = player.ledger().clone();
+    let life = finish(&player.disk, ledger, &player.clock, &moments);
+    player.disk.kill();
+    Ok(life)
+}
+
+fn finish(disk: &SimDisk, ledger: Ledger, clock: &ManualClock, moments: &Mutex<Vec<Moment>>) -> Life {
+    let (failed, has_failed_to_sync) = (disk.failed(), disk.has_failed_to_sync());
+    let has_failed = failed > 0;
+    let mut moments = std::mem::take(&mut *moments.lock().expect("no panic holds it"));
+    for moment in &mut moments {
+        (moment.has_failed, moment.has_failed_to_sync) = (has_failed, has_failed_to_sync);
+    }
+    let operation = disk.operations();
+    let wall_ms = clock.wall_ms();
+    let last = Moment { world: disk.world(), ledger, wall_ms, operation, has_failed, has_failed_to_sync };
+    let asked = Operation::ALL.into_iter().map(|operation| (operation, disk.asked(operation))).collect();
+    Life { moments, last, operations: operation, asked, failed, trace: disk.trace() }
+}
+
+/// An error may only come of a failure that was planned, and has a kind that says so.
+fn check_error(error: Error, disk: &SimDisk) -> Result<(), Complaint> {
+    let kinds = [Kind::Io, Kind::DiskFull, Kind::Poisoned, Kind::OutcomeUnknown];
+    if disk.failed() > 0 && kinds.contains(&error.kind()) { Ok(()) } else { Err(Complaint::Refused(error)) }
+}
+
+impl Player {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("no panic holds it")
+    }
+
+    /// Holds the store, just opened, against the ledger.
+    fn examine(&mut self) -> Result<Goes, Complaint> {
+        // The ledger is looked at by captures meanwhile: until this is through, the old one counts.
+        let mut ledger = self.ledger().clone();
+        match ledger.examine(&self.engine) {
+            Err(Complaint::Refused(error)) => return check_error(error, &self.disk).map(|()| Goes::ToItsEnd),
+            Err(broken) => return Err(broken),
+            Ok(()) => {}
+        }
+        for name in ledger.streams.keys() {
+            self.streams.insert(name.clone(), self.engine.stream(name)?);
+        }
+        *self.ledger() = ledger;
+        Ok(Goes::On)
+    }
+
+    /// One thing that happens.
+    fn step(&mut self) -> Result<Goes, Complaint> {
+        match self.random.u32(..100) {
+            0..40 => self.append(),
+            40..48 => self.flush(),
+            48..60 => self.serve(Service::Committer),
+            60..72 => self.serve(Service::Keeper),
+            72..82 => Ok(self.let_time_pass()),
+            82..86 => self.create(),
+            86..88 => self.delete(),
+            88..90 => self.retain(),
+            90..93 => self.read(),
+            93..96 => self.close_and_open(),
+            96 => self.expire(),
+            _ => Ok(self.be_rough()),
+        }
+    }
+
+    /// Takes note of what the engine shows of itself.
+    fn observe(&mut self) {
+        self.disk.tick();
+        for (name, stream) in &self.streams {
+            let durable = stream.durable();
+            self.ledger().durable(name, durable);
+        }
+    }
+
+    fn any_stream(&mut self) -> Option<(String, Stream)> {
+        let chosen = self.random.choice(self.streams.iter())?;
+        Some((chosen.0.clone(), chosen.1.clone()))
+    }
+
+    /// What an error means for what comes next.
+    fn after<T>(&self, result: Result<T, Error>) -> Result<Goes, Complaint> {
+        match result {
+            Ok(_) => Ok(Goes::On),
+            Err(error) => check_error(error, &self.disk).map(|()| Goes::ToItsEnd),
+        }
+    }
+
+    fn append(&mut self) -> Result<Goes, Complaint> {
+        let Some((name, stream)) = self.any_stream() else { return self.create() };
+        let largest = [40, 400, 400, 9_000, 70_000][self.random.usize(..5)];
+        let count = self.random.usize(1..=if largest > 10_000 { 2 } else { 9 });
+        let sizes: Vec<_> = (0..count).map(|_| self.random.usize(..largest)).collect();
+        let records = self.ledger().append(&name, &sizes);
+        let mut staged = Vec::new();
+        records.iter().for_each(|(key, data)| stage_record(&mut staged, key, None, data));
+        let mut placements: Vec<Placement> = Vec::new();
+        let failed = self.disk.failed();
+        match stream.append(&staged, count, Some(&mut placements), Commit::Engine) {
+            Ok(appended) => {
+                let places: Vec<_> = placements.iter().map(|place| (place.shard, place.sequence)).collect();
+                self.ledger().appended(&name, &places, appended.end)?;
+                Ok(Goes::On)
+            }
+            // The stream is poisoned, or takes appends again once the disk does.
+            Err(error) => {
+                let is_over =
+                    error.kind() == Kind::Poisoned || self.disk.is_about_to_fail() || self.disk.failed() > failed;
+                must!(is_over, "the disk is well again, and the stream refuses an append: {error}");
+                check_error(error, &self.disk).map(|()| Goes::On)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<Goes, Complaint> {
+        let Some((_, stream)) = self.any_stream() else { return Ok(Goes::On) };
+        stream.flush().map_or_else(|error| check_error(error, &self.disk).map(|()| Goes::On), |()| Ok(Goes::On))
+    }
+
+    fn serve(&mut self, service: Service) -> Result<Goes, Complaint> {
+        let served = self.engine.serve(service);
+        self.after(served)
+    }
+
+    fn pass_ms(&mut self, ms: u64) {
+        self.clock.advance_ms(ms);
+        self.ledger().true_ms += ms;
+    }
+
+    fn let_time_pass(&mut self) -> Goes {
+        let ms = match self.random.u32(..10) {
+            0..4 => self.random.u64(1..100),
+            4..7 => self.random.u64(1_000..2 * MINUTE_MS),
+            7..9 => self.random.u64(MINUTE_MS..3 * HOUR_MS),
+            _ => self.random.u64(HOUR_MS..40 * HOUR_MS),
+        };
+        self.pass_ms(ms);
+        Goes::On
+    }
+
+    fn create(&mut self) -> Result<Goes, Complaint> {
+        let name = format!("s{}", self.random.u32(..4));
+        if self.streams.contains_key(&name) || self.streams.len() > 2 {
+            return Ok(Goes::On);
+        }
+        let durability = match self.random.u32(..3) {
+            0 => Durability::Synced,
+            1 => Durability::Interval { ms: 20 },
+            _ => Durability::Os,
+        };
+        let retention =
+            if self.random.u32(..4) == 0 { Retention::Unbounded } else { Retention::Hours(self.random.u32(24..50)) };
+        let preallocate_bytes = if self.random.u32(..6) == 0 { 1 << 18 } else { 0 };
+        let config = StreamConfig {
+            shards: self.random.u32(1..5),
+            durability,
+            retention,
+            preallocate_bytes,
+            ..StreamConfig::default()
+        };
+        self.ledger().intent = Some(Intent::Create(name.clone(), config.clone()));
+        let created = self.engine.create_stream(&name, config.clone());
+        if let Ok(stream) = &created {
+            self.ledger().created(&name, stream.describe().id, config);
+            self.streams.insert(name, stream.clone());
+        }
+        self.after(created)
+    }
+
+    fn delete(&mut self) -> Result<Goes, Complaint> {
+        let Some((name, _)) = self.any_stream() else { return Ok(Goes::On) };
+        self.streams.remove(&name);
+        self.ledger().intent = Some(Intent::Delete(name.clone()));
+        let deleted = self.engine.delete_stream(&name);
+        if deleted.is_ok() {
+            self.ledger().intent_is_done();
+        }
+        self.after(deleted)
+    }
+
+    fn retain(&mut self) -> Result<Goes, Complaint> {
+        let Some((name, _)) = self.any_stream() else { return Ok(Goes::On) };
+        let retention = Retention::Hours(self.random.u32(24..60));
+        self.ledger().intent = Some(Intent::Retain(name.clone(), retention));
+        let changed = self.engine.set_retention(&name, retention);
+        if changed.is_ok() {
+            self.ledger().intent_is_done();
+        }
+        self.after(changed)
+    }
+
+    fn expire(&mut self) -> Result<Goes, Complaint> {
+        let expired = self.engine.expire();
+        self.after(expired)
+    }
+
+    fn read(&mut self) -> Result<Goes, Complaint> {
+        let Some((_, stream)) = self.any_stream() else { return Ok(Goes::On) };
+        let mut ledger = self.ledger().clone();
+        match ledger.examine_records(&stream, End::Orderly) {
+            Err(Complaint::Refused(error)) => return self.after(Err::<(), _>(error)),
+            Err(broken) => return Err(broken),
+            Ok(()) => *self.ledger() = ledger,
+        }
+        Ok(Goes::On)
+    }
+
+    fn close_and_open(&mut self) -> Result<Goes, Complaint> {
+        self.streams.clear();
+        if let Err(error) = self.engine.close() {
+            return check_error(error, &self.disk).map(|()| Goes::ToItsEnd);
+        }
+        let names: Vec<_> = self.ledger().streams.keys().cloned().collect();
+        // A close makes all durable.
+        names.iter().for_each(|name| self.ledger().durable(name, millrace::Position::new(u32::MAX, u32::MAX)));
+        let pause_ms = self.random.u64(..2 * HOUR_MS);
+        self.pass_ms(pause_ms);
+        let seed = self.random.u64(..);
+        match room::open(&self.disk, &self.root, &self.clock, seed, self.segment_bytes_max) {
+            Ok(engine) => self.engine = engine,
+            Err(error) => return check_error(error, &self.disk).map(|()| Goes::ToItsEnd),
+        }
+        self.examine()
+    }
+
+    /// The clock jumps, or the disk is about to fail.
+    fn be_rough(&mut self) -> Goes {
+        if !self.is_rough {
+            return Goes::On;
+        }
+        match self.random.u32(..4) {
+            0 if self.skew_ms == 0 => self.jump(),
+            0 | 1 => self.jump_back(),
+            2 => self.disk.plan(self.random_fault()),
+            _ => self.disk.heal(),
+        }
+        Goes::On
+    }
+
+    fn jump(&mut self) {
+        let reach = [10 * MINUTE_MS, 20 * HOUR_MS, YEAR_MS][self.random.usize(..3)];
+        let far = i64::try_from(self.random.u64(1..reach)).expect("less than a year");
+        self.skew_ms = if self.random.bool() { far } else { -far };
+        self.clock.set_wall_ms(self.clock.wall_ms().saturating_add_signed(self.skew_ms));
+    }
+
+    fn jump_back(&mut self) {
+        self.clock.set_wall_ms(self.clock.wall_ms().saturating_add_signed(-self.skew_ms));
+        self.skew_ms = 0;
+    }
+
+    fn random_fault(&self) -> Fault {
+        let mut random = self.random.clone();
+        let errno = if random.bool() { EIO } else { ENOSPC };
+        let operation = match random.u32(..4) {
+            0 | 1 if errno == EIO => Operation::Sync,
+            2 => Operation::Allocate,
+            _ => Operation::Write,
+        };
+        let times = if random.bool() { 1 } else { u64::MAX };
+        Fault { operation, after: random.u64(..6), times, failure: Failure::Errno(errno) }
+    }
+}

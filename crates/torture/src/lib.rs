@@ -1,0 +1,18 @@
+//! Breaks the disk, the power and the clock under a real engine, by seed, and holds it to what it has promised.
+//!
+//! * [`disk`] is a disk in memory that knows what would survive a loss of power: what was synced for certain, and of
+//!   all later writes any choice. It can also fail where it is told to.
+//! * [`ledger`] is the naive model: what the engine has said to the outside, and what follows from that.
+//! * [`history`] plays a random history against both; everything in it is decided by one seed, since one thread plays
+//!   all parts ([`millrace::Services::Caller`]), so a failure is replayed by its seed alone.
+//! * [`crash`] stops histories at random operations, builds what the disk may hold then, and opens it with the real
+//!   code; [`faults`] lets each operation of a history fail in turn.
+//!
+//! Architecture Invariant: this crate sees the engine through its public interface alone.
+
+pub mod crash;
+pub mod disk;
+pub mod faults;
+pub mod history;
+pub mod ledger;
+pub mod room;
