@@ -2,10 +2,11 @@
 //! end of a segment.
 
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
-use millrace::StreamConfig;
+use millrace::{Engine, StreamConfig};
 
-use super::judge::{Opens, Price, judge};
+use super::judge::{Opens, Price, judge, read_shard};
 use super::scratch::{Files, Scratch};
 use super::stores::{Builder, Fixture};
 
@@ -86,4 +87,39 @@ fn damage_to_the_end_of_a_segment_without_its_index_is_named() {
     let changes =
         [(path(1, 2, "seg"), Some("damaged".to_owned())), (path(1, 2, "idx"), None), ("damaged".to_owned(), None)];
     assert_eq!(judged(&fixture, &changes, vec![last.sequences]), Ok(2));
+}
+
+#[test]
+fn a_segment_that_is_put_back_is_read_by_shard_too_though_its_index_says_that_it_was_damaged() {
+    let mut builder = Builder::new(32);
+    let stream = builder.stream("one", StreamConfig { shards: 2, ..StreamConfig::default() });
+    builder.put_durably(&stream, 40);
+    builder.pass_hours(2);
+    builder.put_durably(&stream, 1);
+    let fixture = builder.closed("closed", &["one"]);
+    let scratch = Scratch::new(&fixture.files);
+    let frame = fixture.streams[0].frames.iter().find(|frame| !frame.sequences.is_empty()).expect("a frame of records");
+    let (file, index, head) = (path(1, 1, "seg"), path(1, 1, "idx"), u64::from(frame.place.offset));
+    let flip = |file: &std::fs::File| {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, head)?;
+        file.write_all_at(&[byte[0] ^ 1], head)
+    };
+    let read = |shard| {
+        let engine = Engine::open(scratch.path(), fixture.options(scratch.disk())).expect("opened");
+        let stream = engine.stream("one").expect("the stream");
+        let records = read_shard(&stream, shard).expect("readable").records;
+        engine.close().expect("closed");
+        records
+    };
+    scratch.damage(&index, None);
+    scratch.damage_in_place(&file, flip);
+    assert_eq!(read(None).len(), 1, "the index is built again of what is there");
+    scratch.damage_in_place(&file, flip);
+    assert_eq!(read(None), fixture.streams[0].records);
+    for shard in 0..2 {
+        let expected: Vec<_> =
+            fixture.streams[0].records.iter().filter(|record| record.shard == shard).cloned().collect();
+        assert_eq!(read(Some(shard)), expected, "shard {shard}");
+    }
 }
