@@ -142,6 +142,11 @@ impl Error {
         Error { kind, message: format!("{what}: {source}{advice}"), source: Some(source) }
     }
 
+    /// The same error, of a file that its message names.
+    pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
+        Error { message: format!("{}: {}", path.display(), self.message), ..self }
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> Kind {

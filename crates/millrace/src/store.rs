@@ -96,6 +96,8 @@ impl Store {
         let path = directory(path, create, &*environment.disk)?;
         refuse_foreign(&path, create)?;
         refuse_unwritable(&path)?;
+        // A store of a newer version, or none of ours, is left as it is, lock file included.
+        read_identity(&path)?;
         let lock = lock(&path)?;
         let since = iso_utc(environment.clock.wall_ms());
         name_holder(&lock, &since);

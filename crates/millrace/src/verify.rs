@@ -48,11 +48,13 @@ impl Stream {
         };
         let total: u64 = segments.iter().map(|segment| u64::from(part(segment.index, segment.end()))).sum();
         let mut outcome = Verification::default();
-        for segment in segments {
+        for (index, segment) in segments.iter().enumerate() {
             let end = part(segment.index, segment.end());
             let file = segment.open(&*log.environment.disk)?;
             let scan = scan_segment(&file, end)?;
-            outcome.add(&log.config.name, segment.index, segment.first_sequence, end, &scan);
+            let next_sequence = segment.summary().map_or(log.durable_sequence(), |summary| summary.next_sequence);
+            let following = segments.get(index + 1).map_or(log.durable_sequence(), |next| next.first_sequence);
+            outcome.add(&log.config.name, segment.index, segment.first_sequence..next_sequence, following, end, &scan);
             if let Some(summary) = segment.summary()
                 && (intact(segment.read_index(&*log.environment.disk))?, *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
@@ -83,9 +85,9 @@ fn intact<T>(read: Result<T>) -> Result<Option<T>> {
 }
 
 impl Verification {
-    fn add(&mut self, log: &str, segment: u32, first_sequence: u64, end: u32, scan: &Scan) {
+    fn add(&mut self, log: &str, segment: u32, sequences: std::ops::Range<u64>, following: u64, end: u32, scan: &Scan) {
         let mut offset = SEGMENT_HEADER_BYTES;
-        let mut next_sequence = first_sequence;
+        let mut next_sequence = sequences.start;
         let mut damaged = |bytes: std::ops::Range<u32>, sequences: std::ops::Range<u64>| {
             let meaning = Meaning::Damaged;
             self.findings.push(Finding { log: log.to_owned(), segment, bytes, sequences, meaning });
@@ -101,7 +103,9 @@ impl Verification {
             offset = frame.end();
         }
         if offset < end {
-            damaged(offset..end, next_sequence..next_sequence + 1);
+            // All that the segment was known to hold is gone; where nobody knew that, all before the next one may be.
+            let known = if sequences.end > next_sequence { sequences.end } else { following };
+            damaged(offset..end, next_sequence..known.max(next_sequence));
         }
         self.segments += 1;
         self.frames += scan.frames.len() as u64;

@@ -11,9 +11,9 @@ use super::state::State;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
-use crate::format::frame::RunKind;
+use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
 use crate::log::draft::FrameDraft;
-use crate::log::{Finding, Log, LogConfig, Meaning};
+use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 
 const SEGMENT_BYTES: u32 = 1 << 20;
 /// The largest snapshot that is written, in bytes: it shares a frame with the segment's opening.
@@ -49,7 +49,10 @@ impl Journal {
             create(environment, directory)?;
         }
         let config = config(directory);
-        let (log, findings) = Log::open(environment.clone(), config, None)?;
+        look_through(environment, &config, refuse_newer)?;
+        // A compaction gives up all before its snapshot; where that is missing, a replay comes upon it.
+        let start = Position::new(u32::MAX, u32::MAX);
+        let (log, findings) = Log::open(environment.clone(), config, None, start)?;
         // A command that is lost from the middle makes all that follows meaningless.
         if let Some(damage) = findings.iter().find(|finding| finding.meaning != Meaning::PossiblyAcknowledged) {
             return Err(Error::new(Kind::Corrupt, format!("{damage}; restore the store from a copy")));
@@ -118,6 +121,21 @@ fn create(environment: &Environment, directory: &Path) -> Result<()> {
     disk.sync_directory(parent).map_err(failed)
 }
 
+/// Refuses what a newer version wrote. Damage is left to recovery and replay, which know what it means.
+fn refuse_newer(entry: &RunEntry, payload: &[u8]) -> Result<()> {
+    let decoded = match entry.kind {
+        RunKind::State => State::from_snapshot(payload).map(drop),
+        RunKind::Command => Command::decode(payload).map(drop),
+        RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
+            let message =
+                format!("the control log holds a run of kind {kind}, which this build does not know; upgrade Millrace");
+            Err(Error::new(Kind::FormatNewer, message))
+        }
+        RunKind::Opening | RunKind::Records | RunKind::Other(_) => Ok(()),
+    };
+    decoded.or_else(|error| if error.kind() == Kind::FormatNewer { Err(error) } else { Ok(()) })
+}
+
 /// The state that the log's commands lead to.
 fn replay(log: &Log) -> Result<State> {
     let mut state = State::new();
@@ -140,6 +158,7 @@ fn replay(log: &Log) -> Result<State> {
             match entry.kind {
                 RunKind::State => state = State::from_snapshot(&frame[entry.payload()])?,
                 RunKind::Command => state.apply(&Command::decode(&frame[entry.payload()])?)?,
+                // Optional ones: the others were refused before.
                 RunKind::Opening | RunKind::Records | RunKind::Other(_) => {}
             }
         }

@@ -207,7 +207,8 @@ impl Inner {
         let map = ShardMap::uniform(entry.config.shards)?;
         let config = self.log_config(entry.id, &entry.name, &entry.config, &map);
         let tail = clean_tail(&entry);
-        let (log, mut findings) = Log::open(self.environment.clone(), config, tail)?;
+        let start = Position::new(u32::try_from(entry.horizon.segment).unwrap_or(u32::MAX), entry.horizon.offset);
+        let (log, mut findings) = Log::open(self.environment.clone(), config, tail, start)?;
         findings.extend(log.check_opening()?);
         if tail.is_some_and(|tail| log.published() != tail.position) {
             // The files did not bear out the clean close: from now they are what counts.

@@ -16,6 +16,8 @@ use super::{Cursor, FORMAT_VERSION, FRAME_BYTES_MAX, Position, u32_of};
 pub const FRAME_HEADER_BYTES: usize = 64;
 /// The length of one entry of the run table in bytes.
 pub const RUN_ENTRY_BYTES: usize = 32;
+/// Where the version stands in the header.
+const VERSION_AT: usize = 56;
 /// `MRF0`, little-endian.
 const MAGIC: u32 = u32::from_le_bytes(*b"MRF0");
 
@@ -176,7 +178,7 @@ impl FrameHeader {
         frame[40..48].copy_from_slice(&self.mark_sequence.to_le_bytes());
         frame[48..52].copy_from_slice(&self.previous_checksum.to_le_bytes());
         frame[52..56].copy_from_slice(&self.records.to_le_bytes());
-        frame[56..58].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        frame[VERSION_AT..58].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         frame[58..64].fill(0);
         let checksum = crc32c(&frame[4..self.head_bytes()]) ^ seed;
         frame[0..4].copy_from_slice(&checksum.to_le_bytes());
@@ -225,6 +227,34 @@ impl<'a> FrameHead<'a> {
         let head = bytes.get(..header.head_bytes()).filter(|head| head.len() <= header.frame_bytes as usize)?;
         let seed = seed(incarnation, offset);
         (crc32c(&head[4..]) ^ seed == checksum).then(|| FrameHead { header, table: &head[FRAME_HEADER_BYTES..], seed })
+    }
+
+    /// The version of the frame that a newer build wrote, where one stands at the start of `bytes` and its head is
+    /// intact. So much is the same in all versions: checksum, magic, runs and version stand where they do here, and the
+    /// checksum covers header and run table.
+    #[must_use]
+    pub fn newer_version(bytes: &[u8], incarnation: u64, offset: u32) -> Option<u16> {
+        FrameHead::version(bytes, incarnation, offset).filter(|version| *version > FORMAT_VERSION)
+    }
+
+    /// The version that the head at the start of `bytes` names, if its magic and its checksum are those of a frame at
+    /// this very place.
+    #[must_use]
+    pub fn version(bytes: &[u8], incarnation: u64, offset: u32) -> Option<u16> {
+        let mut cursor = Cursor(bytes.get(..FRAME_HEADER_BYTES)?);
+        let (checksum, magic, _bytes, runs) = (cursor.u32()?, cursor.u32()?, cursor.u32()?, cursor.u32()?);
+        let version = Cursor(bytes.get(VERSION_AT..)?).u16()?;
+        if magic != MAGIC || runs > FRAME_BYTES_MAX / u32_of(RUN_ENTRY_BYTES) {
+            return None;
+        }
+        let head = bytes.get(4..FRAME_HEADER_BYTES + runs as usize * RUN_ENTRY_BYTES)?;
+        (crc32c(head) ^ seed(incarnation, offset) == checksum).then_some(version)
+    }
+
+    /// Whether bytes that a frame would start with have its magic: all but one in 2^32 of random ones do not.
+    #[must_use]
+    pub fn looks_like_one(bytes: &[u8]) -> bool {
+        bytes.get(4..8) == Some(&MAGIC.to_le_bytes())
     }
 
     /// Whether a frame that is damaged, or was not written whole, stands at the start of `bytes`: one that would follow
@@ -344,6 +374,24 @@ mod tests {
         }
         for length in 0..frame.len() {
             assert!(FrameHead::decode(&frame[..length], 77, 4096).is_none(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_a_newer_version_is_told_from_damage() {
+        let mut frame = sample();
+        assert_eq!(FrameHead::newer_version(&frame, 77, 4096), None, "this version is not newer");
+        frame[VERSION_AT] = 3;
+        // A newer version may use what is reserved today.
+        frame[63] = 1;
+        assert_eq!(FrameHead::newer_version(&frame, 77, 4096), None, "a flipped bit is damage");
+        let sum = crc32c(&frame[4..FRAME_HEADER_BYTES + RUN_ENTRY_BYTES]) ^ seed(77, 4096);
+        frame[..4].copy_from_slice(&sum.to_le_bytes());
+        assert!(FrameHead::decode(&frame, 77, 4096).is_none());
+        assert_eq!(FrameHead::newer_version(&frame, 77, 4096), Some(3));
+        assert_eq!(FrameHead::newer_version(&frame, 77, 4160), None, "nor elsewhere");
+        for length in 0..FRAME_HEADER_BYTES + RUN_ENTRY_BYTES {
+            assert_eq!(FrameHead::newer_version(&frame[..length], 77, 4096), None, "length {length}");
         }
     }
 

@@ -187,7 +187,9 @@ fn decode_header(bytes: &[u8]) -> Result<(Summary, [u32; 4])> {
     }
     let version = cursor.u16().ok_or_else(damaged)?;
     if version > FORMAT_VERSION {
-        let message = format!("this build reads indexes up to version {FORMAT_VERSION}, found version {version}");
+        let message = format!(
+            "this build reads indexes up to version {FORMAT_VERSION}, found version {version}; upgrade Millrace"
+        );
         return Err(Error::new(Kind::FormatNewer, message));
     }
     decode_fields(&mut cursor).ok_or_else(damaged)

@@ -18,6 +18,9 @@ use crate::sync::atomic::Ordering;
 /// The largest frame that is stored through the map, in bytes: beyond it a write costs no more.
 const STORED_BYTES_MAX: usize = 2048;
 
+/// How many segments are passed over for a frame that holds frames, before it is refused: more than stand prepared.
+const ROLLS_MAX: usize = 16;
+
 /// What an append was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
@@ -30,6 +33,7 @@ pub(crate) struct Appended {
 impl Log {
     /// Appends a frame and publishes it.
     pub fn append(&self, draft: &mut FrameDraft) -> Result<Appended> {
+        let lookalikes = draft.lookalikes();
         let mut writer = self.writer.lock();
         self.check_open(&writer)?;
         let arrival_ms = self.environment.clock.wall_ms().max(writer.last_arrival_ms);
@@ -38,12 +42,30 @@ impl Log {
         if full || old {
             self.roll(&mut writer, draft.padded_bytes(), &[])?;
         }
+        self.keep_frames_out(&mut writer, draft, &lookalikes)?;
         let first_sequence = writer.next_sequence;
         self.write(&mut writer, draft, arrival_ms)?;
         let end = Position::new(writer.file.segment, writer.offset);
         drop(writer);
         self.notifier.notify(Change::Published);
         Ok(Appended { first_sequence, end })
+    }
+
+    /// A payload that holds a frame of this log, with the checksum of the very place where it would stand, could be
+    /// taken for that frame if the head before it were damaged. In another segment it is none: nobody can foresee the
+    /// incarnation of a segment that is not made yet.
+    fn keep_frames_out(&self, writer: &mut Writer, draft: &FrameDraft, lookalikes: &[u32]) -> Result<()> {
+        let mut tries = 0;
+        while draft.holds_a_frame(lookalikes, writer.file.incarnation, writer.offset) {
+            if tries == ROLLS_MAX {
+                let message =
+                    format!("{}: expected records, got frames of {ROLLS_MAX} segments' own", self.config.name);
+                return Err(Error::new(Kind::InvalidArgument, message));
+            }
+            self.roll(writer, draft.padded_bytes(), &[])?;
+            tries += 1;
+        }
+        Ok(())
     }
 
     /// Goes on in a new segment, which opens with these runs behind the shard map.

@@ -2,8 +2,8 @@
 //! payloads made. What depends on the place is filled in under the log's append lock.
 
 use crate::format::checksum::{crc32c, seed};
-use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, RUN_ENTRY_BYTES, RunEntry, RunKind};
-use crate::format::{Position, aligned, u32_of};
+use crate::format::frame::{FRAME_HEADER_BYTES, FrameHead, FrameHeader, RUN_ENTRY_BYTES, RunEntry, RunKind};
+use crate::format::{FRAME_ALIGNMENT, Position, aligned, u32_of};
 
 /// A frame in the making.
 #[derive(Debug, Default)]
@@ -81,10 +81,30 @@ impl FrameDraft {
         self.records
     }
 
+    /// Where a payload looks like a frame that starts there; hardly ever anywhere.
+    pub fn lookalikes(&mut self) -> Vec<u32> {
+        let payload_end = self.payload_end();
+        self.bytes[payload_end..].fill(0);
+        let head = FRAME_HEADER_BYTES + self.runs.len() * RUN_ENTRY_BYTES;
+        let start = aligned(u32_of(head));
+        let slots = (start..self.padded_bytes()).step_by(FRAME_ALIGNMENT as usize);
+        slots.filter(|slot| FrameHead::looks_like_one(&self.bytes[*slot as usize..])).collect()
+    }
+
+    /// Whether one of these would be a frame indeed, were this frame written at `offset`.
+    pub fn holds_a_frame(&self, lookalikes: &[u32], incarnation: u64, offset: u32) -> bool {
+        let version = |slot: &u32| FrameHead::version(&self.bytes[*slot as usize..], incarnation, offset + slot);
+        lookalikes.iter().any(|slot| version(slot).is_some())
+    }
+
+    fn payload_end(&self) -> usize {
+        let head = FRAME_HEADER_BYTES + self.runs.len() * RUN_ENTRY_BYTES;
+        self.runs.last().map_or(head, |run| run.payload().end)
+    }
+
     /// Fills in what the place decides; returns the bytes to write and the frame's checksum.
     pub fn place(&mut self, place: Place) -> (&[u8], u32) {
-        let head = FRAME_HEADER_BYTES + self.runs.len() * RUN_ENTRY_BYTES;
-        let payload_end = self.runs.last().map_or(head, |run| run.payload().end);
+        let payload_end = self.payload_end();
         self.bytes[payload_end..].fill(0);
         let seed = seed(place.incarnation, place.offset);
         for (run, entry) in self.runs.iter().zip(self.bytes[FRAME_HEADER_BYTES..].chunks_exact_mut(RUN_ENTRY_BYTES)) {

@@ -37,7 +37,7 @@ use notify::Notifier;
 use prepare::Pace;
 use segment::{Segment, SegmentFile};
 
-pub(crate) use open::log_is_unused;
+pub(crate) use open::{log_is_unused, look_through};
 pub use recover::{Finding, Meaning};
 pub(crate) use scan::{Scan, build_index, scan_segment};
 
@@ -146,6 +146,11 @@ impl Log {
     /// The sequence that the next record gets at least.
     pub fn next_sequence(&self) -> u64 {
         self.published_sequence.load(Ordering::Acquire)
+    }
+
+    /// All sequences below this one are on disk.
+    pub fn durable_sequence(&self) -> u64 {
+        self.durable_sequence.load(Ordering::Acquire)
     }
 
     /// Who is told when something changes.

@@ -10,12 +10,13 @@ use super::notify::Notifier;
 use super::prepare::{Ahead, Prepared, make_first};
 use super::recover::{Finding, Meaning, recover};
 use super::scan::{read_opening, scan_segment};
-use super::segment::{Segment, index_path, open_file, read_header, segment_path};
+use super::segment::{Segment, SegmentFile, index_path, open_file, read_header, segment_path};
 use super::{Log, LogConfig, Tail, Writer};
 use crate::disk::{Access, Disk};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
+use crate::format::frame::{FrameHead, RunEntry};
 use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -36,7 +37,10 @@ pub(super) struct Files {
     pub unsealed: BTreeMap<u32, Result<SegmentHeader>>,
     /// No segment reserved this sequence or a later one.
     pub next_sequence: u64,
+    next_segment: u32,
     spares: Vec<(PathBuf, u32)>,
+    // What an interrupted step left half done.
+    leftovers: Vec<PathBuf>,
 }
 
 impl Files {
@@ -52,24 +56,29 @@ impl Files {
 
     /// What goes on behind these files.
     pub fn ahead(&self, config: &LogConfig) -> Ahead {
-        let next_segment = self.all().last().map_or(FIRST, |last| last + 1);
-        let mut ahead = Ahead::new(next_segment, self.next_sequence, config.segment_bytes_first);
+        let mut ahead = Ahead::new(self.next_segment, self.next_sequence, config.segment_bytes_first);
         for (path, bytes) in &self.spares {
             ahead.keep_spare(path.clone(), *bytes);
         }
         ahead
     }
 
-    /// Looks through the directory and removes what an interrupted step left half done.
+    /// Looks through the directory. Nothing is changed: a newer version may have written it.
     fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Files> {
         let failed = |error| Error::io(format!("could not read {}", config.directory.display()), error);
-        let mut files =
-            Files { sealed: BTreeMap::new(), unsealed: BTreeMap::new(), next_sequence: 1, spares: Vec::new() };
+        let mut files = Files {
+            sealed: BTreeMap::new(),
+            unsealed: BTreeMap::new(),
+            next_sequence: 1,
+            next_segment: FIRST,
+            spares: Vec::new(),
+            leftovers: Vec::new(),
+        };
         let names = disk.list(&config.directory).map_err(failed)?;
         for name in &names {
             let path = config.directory.join(name);
             if name.ends_with(".tmp") {
-                disk.remove(&path).map_err(failed)?;
+                files.leftovers.push(path);
             } else if name.ends_with(".spare") {
                 let bytes = disk.open(&path, Access::Read).and_then(|file| file.bytes()).map_err(failed)?;
                 files.spares.push((path, u32::try_from(bytes).unwrap_or(0)));
@@ -84,30 +93,44 @@ impl Files {
         for name in names.iter().filter(|name| name.ends_with(".idx")) {
             let segment = name.strip_suffix(".idx").and_then(|number| u32::from_str_radix(number, 16).ok());
             if segment.is_some_and(|segment| segment < oldest) {
-                disk.remove(&config.directory.join(name)).map_err(failed)?;
+                files.leftovers.push(config.directory.join(name));
             }
         }
         files.reserve(disk, config)?;
         Ok(files)
     }
 
+    /// Removes what an interrupted step left half done.
+    pub fn clean_up(&self, disk: &dyn Disk) -> Result<()> {
+        let remove = |path: &PathBuf| disk.remove(path).map_err(|error| Error::io(path.display(), error));
+        self.leftovers.iter().try_for_each(remove)
+    }
+
+    /// What is known to have been there goes on here, whether its files are there or not.
+    fn go_on_behind(&mut self, tail: &Tail) {
+        self.next_sequence = self.next_sequence.max(tail.next_sequence);
+        self.next_segment = self.next_segment.max(tail.position.segment + 1);
+    }
+
     fn add(&mut self, disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<()> {
-        match read_summary(disk, config, segment) {
-            Ok(Some(summary)) => {
-                self.sealed.insert(segment, summary);
+        self.next_segment = self.next_segment.max(segment + 1);
+        let header = match read_header(disk, &config.directory, segment) {
+            Ok(header) if header.stream != config.stream => {
+                let message = format!("segment {segment} of {} is one of stream {}", config.name, header.stream);
+                self.unsealed.insert(segment, Err(Error::new(Kind::Corrupt, message)));
                 return Ok(());
             }
             Err(error) if error.kind() != Kind::Corrupt => return Err(error),
+            header => header,
+        };
+        // An index of another file says nothing of this one. Where the header is damaged, the index is all there is.
+        let is_of = |summary: &Summary| !header.as_ref().is_ok_and(|header| header.incarnation != summary.incarnation);
+        match read_summary(disk, config, segment) {
+            Ok(Some(summary)) if is_of(&summary) => drop(self.sealed.insert(segment, summary)),
+            Err(error) if error.kind() != Kind::Corrupt => return Err(error),
             // Without a good index the segment is scanned again.
-            Ok(None) | Err(_) => {}
+            Ok(_) | Err(_) => drop(self.unsealed.insert(segment, header)),
         }
-        let header = read_header(disk, &config.directory, segment);
-        if let Err(error) = &header
-            && error.kind() != Kind::Corrupt
-        {
-            return header.map(|_| ());
-        }
-        self.unsealed.insert(segment, header);
         Ok(())
     }
 
@@ -143,7 +166,7 @@ fn read_summary(disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<Opt
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
         other => other.map_err(|error| Error::io(path.display(), error))?,
     }
-    let summary = index::decode_summary(&header)?;
+    let summary = index::decode_summary(&header).map_err(|error| error.in_file(&path))?;
     Ok((summary.segment == segment).then_some(summary))
 }
 
@@ -169,46 +192,63 @@ impl Log {
     }
 
     /// Opens the log of a directory: behind `clean`, where its close said that it ends, or by recovery.
-    pub fn open(environment: Environment, config: LogConfig, clean: Option<Tail>) -> Result<(Arc<Log>, Vec<Finding>)> {
-        let files = Files::list(&*environment.disk, &config)?;
+    /// What stood at or behind `start` has to be there, or is reported.
+    pub fn open(
+        environment: Environment,
+        config: LogConfig,
+        clean: Option<Tail>,
+        start: Position,
+    ) -> Result<(Arc<Log>, Vec<Finding>)> {
+        let mut files = Files::list(&*environment.disk, &config)?;
+        if let Some(tail) = &clean {
+            files.go_on_behind(tail);
+        }
         if let Some(tail) = clean
             && let Some((segments, writer, ahead)) = continue_behind(&environment, &config, &files, &tail)?
         {
+            files.clean_up(&*environment.disk)?;
             let log = Log::assemble(environment, config, segments, writer, ahead);
-            let findings = log.find_missing()?;
+            let findings = log.find_missing(start)?;
             return Ok((log, findings));
         }
-        let floor = clean.map(|tail| tail.position).unwrap_or_default();
-        let recovered = recover(&environment, &config, files, floor)?;
+        let recovered = recover(&environment, &config, files, clean.unwrap_or_default())?;
         let log = Log::assemble(environment, config, recovered.segments, recovered.writer, recovered.ahead);
         let mut findings = recovered.findings;
-        findings.extend(log.find_missing()?);
+        findings.extend(log.find_missing(start)?);
         Ok((log, findings))
     }
 
-    /// Finds segments that are missing between others: each segment's opening names the one before.
-    fn find_missing(&self) -> Result<Vec<Finding>> {
+    /// Finds segments that are missing between others, or before the first: each segment's opening names the one before.
+    fn find_missing(&self, start: Position) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        for pair in self.segments().windows(2) {
-            let [before, after] = pair else { continue };
-            let previous_end = match after.summary() {
+        let mut before: Option<Arc<Segment>> = None;
+        for segment in self.segments() {
+            let previous_end = match segment.summary() {
                 Some(summary) => summary.previous_end,
                 None => {
-                    let file = after.open(&*self.environment.disk)?;
+                    let file = segment.open(&*self.environment.disk)?;
                     let opening = read_opening(&file, file.bytes)?;
                     opening.map(|(opening, _)| opening.previous_end).unwrap_or_default()
                 }
             };
-            if previous_end.segment != before.index && previous_end != Position::default() {
-                let known = before.summary().map_or(before.first_sequence, |summary| summary.next_sequence);
+            let is_there = match &before {
+                Some(before) => previous_end.segment == before.index,
+                // What stood before the start was given up.
+                None => previous_end <= start,
+            };
+            if !is_there && previous_end != Position::default() {
+                let known = |before: &Arc<Segment>| {
+                    before.summary().map_or(before.first_sequence, |summary| summary.next_sequence)
+                };
                 findings.push(Finding {
                     log: self.config.name.clone(),
                     segment: previous_end.segment,
                     bytes: 0..previous_end.offset,
-                    sequences: known..after.first_sequence,
+                    sequences: before.as_ref().map_or(0, known)..segment.first_sequence,
                     meaning: Meaning::Damaged,
                 });
             }
+            before = Some(segment);
         }
         Ok(findings)
     }
@@ -282,10 +322,18 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
     let Some(first) = file.frame(SEGMENT_HEADER_BYTES, tail.position.offset)?.map(|head| head.header) else {
         return Ok(None);
     };
+    if goes_on(&file, tail)? {
+        return Ok(None);
+    }
     let mut ahead = files.ahead(config);
     for (&segment, header) in files.unsealed.range(active + 1..) {
         let Ok(header) = header else { return Ok(None) };
         let file = open_file(disk, &config.directory, segment, header.incarnation, Access::Write)?;
+        // An opening that a full disk refused may stand there too: it names an end before the tail.
+        let opening = read_opening(&file, file.bytes)?;
+        if opening.is_some_and(|(opening, _)| opening.previous_end >= tail.position) {
+            return Ok(None);
+        }
         let reserved = header.reserved_from..header.reserved_until;
         ahead.adopt(Prepared { file, reserved });
     }
@@ -311,6 +359,40 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
     Ok(Some((segments, writer, ahead)))
 }
 
+/// Shows all runs of all intact frames in the files of a log, and changes nothing: before recovery cuts and seals,
+/// somebody has to say whether a newer version wrote them.
+pub(crate) fn look_through(
+    environment: &Environment,
+    config: &LogConfig,
+    mut see: impl FnMut(&RunEntry, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let disk = &*environment.disk;
+    let files = Files::list(disk, config)?;
+    let unsealed =
+        files.unsealed.iter().filter_map(|(segment, header)| Some((*segment, header.as_ref().ok()?.incarnation)));
+    let sealed = files.sealed.values().map(|summary| (summary.segment, summary.incarnation));
+    for (segment, incarnation) in unsealed.chain(sealed) {
+        let file = open_file(disk, &config.directory, segment, incarnation, Access::Read)?;
+        for frame in scan_segment(&file, file.bytes)?.frames.iter().filter(|frame| frame.intact) {
+            let Some(head) = file.frame(frame.offset, file.bytes)? else { continue };
+            let bytes = file.map()?.bytes(frame.offset as usize..frame.end() as usize).unwrap_or_default();
+            for entry in (0..head.runs()).filter_map(|run| head.run(run)) {
+                see(&entry, bytes.get(entry.payload()).unwrap_or_default())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the log goes on right behind its clean tail, or did: then the control log has lost that it was opened since,
+/// and what stands there must not be written over.
+fn goes_on(file: &SegmentFile, tail: &Tail) -> Result<bool> {
+    let offset = tail.position.offset;
+    let rest = file.map()?.bytes(offset as usize..file.bytes as usize).unwrap_or_default();
+    let is_claimed = FrameHead::is_claimed(rest, tail.next_sequence, tail.last_checksum);
+    Ok(is_claimed || file.frame(offset, file.bytes)?.is_some())
+}
+
 /// Whether a directory holds no more than what the creation of a log leaves before it is known: one segment, in which
 /// nothing but the opening was written.
 pub(crate) fn log_is_unused(environment: &Environment, directory: &Path) -> Result<bool> {
@@ -324,8 +406,12 @@ pub(crate) fn log_is_unused(environment: &Environment, directory: &Path) -> Resu
     if !names.iter().any(|name| *name == first) {
         return Ok(true);
     }
-    // A header that cannot be read may be that of a log that was used.
-    let Ok(header) = read_header(disk, directory, FIRST) else { return Ok(false) };
+    let header = match read_header(disk, directory, FIRST) {
+        Ok(header) => header,
+        // A header that cannot be read may be that of a log that was used.
+        Err(error) if error.kind() == Kind::Corrupt => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let file = open_file(disk, directory, FIRST, header.incarnation, Access::Read)?;
     let scan = scan_segment(&file, file.bytes)?;
     Ok(scan.frames.iter().all(|frame| frame.header.records == 0))

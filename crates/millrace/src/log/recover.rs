@@ -100,13 +100,8 @@ struct Walk<'a> {
     findings: Vec<Finding>,
 }
 
-/// Recovers the log in `files`. `floor` is known to have been durable from elsewhere (an earlier clean close).
-pub(super) fn recover(
-    environment: &Environment,
-    config: &LogConfig,
-    files: Files,
-    floor: Position,
-) -> Result<Recovered> {
+/// Recovers the log in `files`. All before `floor` is known to have been durable from elsewhere: an earlier clean close.
+pub(super) fn recover(environment: &Environment, config: &LogConfig, files: Files, floor: Tail) -> Result<Recovered> {
     let mut findings = Vec::new();
     let mut unsealed = BTreeMap::new();
     for (&segment, header) in &files.unsealed {
@@ -127,9 +122,14 @@ pub(super) fn recover(
     }
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
     let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
-    let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
-    let closed_ends = ends_by_openings(&unsealed, |unsealed, _| unsealed.scan.goes_on())?;
+    let mark = floor.position.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
+    let mut closed_ends = ends_by_openings(&unsealed, |unsealed, _| unsealed.scan.goes_on())?;
     let mut promised_ends = ends_by_openings(&unsealed, |_, opening_end| opening_end <= mark)?;
+    // A sealed segment was in use, and is durable with all before it.
+    for Position { segment, offset } in files.sealed.values().map(|summary| summary.previous_end) {
+        closed_ends.insert(segment, offset);
+        promised_ends.insert(segment, offset);
+    }
     if mark.offset > 0 {
         promised_ends.insert(mark.segment, mark.offset);
     }
@@ -147,7 +147,8 @@ pub(super) fn recover(
     let mut kept = Vec::new();
     let mut cut = Vec::new();
     let mut segments = Vec::new();
-    for segment in files.all() {
+    let all = files.all();
+    for &segment in &all {
         if let Some(summary) = files.sealed.get(&segment) {
             walk.pass_sealed(summary);
             segments.push(Arc::new(Segment::sealed(&config.directory, *summary)));
@@ -160,11 +161,16 @@ pub(super) fn recover(
             walk.unlinked = true;
         }
     }
+    if floor.position > walk.tail.position && !all.contains(&floor.position.segment) {
+        // The log was closed behind all that is there: the file that held the rest is gone.
+        walk.report_damage(floor.position.segment, 0..floor.position.offset, floor.next_sequence);
+    }
     let Walk { tail, findings, broken, .. } = walk;
     if segments.is_empty() && kept.is_empty() {
         let message = format!("{} has no readable segment in {}", config.name, config.directory.display());
         return Err(Error::new(Kind::Corrupt, message));
     }
+    files.clean_up(&*environment.disk)?;
     for (file, end) in &kept {
         write_again(file, mark, *end)?;
     }
@@ -229,31 +235,41 @@ impl Walk<'_> {
                     self.report_cut(segment, frame);
                     continue;
                 }
-                let next = frame.header.first_sequence + u64::from(frame.header.records);
+                let next = frame.next_sequence();
                 self.report_damage(segment, frame.offset..frame.end(), next);
             }
             end = frame.end();
             self.accept(segment, frame);
         }
-        let end = self.check_end(segment, end);
+        let end = self.check_end(segment, end, unsealed.reserved_until);
         self.check_rest(segment, end, unsealed)?;
         Ok((end > SEGMENT_HEADER_BYTES).then_some(end))
     }
 
     /// Behind the last frame there may be signs of more, though none of it is a frame any more.
     fn check_rest(&mut self, segment: u32, end: u32, unsealed: &Unsealed) -> Result<()> {
-        let Unsealed { file, capacity, reserved_until, .. } = unsealed;
-        let Tail { next_sequence, last_checksum, .. } = self.tail;
-        let rest = file.map()?.bytes(end as usize..file.file_bytes() as usize).unwrap_or_default();
+        let Unsealed { file, scan, capacity, reserved_until } = unsealed;
         if file.file_bytes() < *capacity {
             // No file is shorter than it was made before it has an index: somebody cut it.
+            let next_sequence = self.tail.next_sequence;
             let lost = file.file_bytes().max(end)..*capacity;
             self.report_possible(segment, lost, next_sequence..next_sequence.max(*reserved_until));
-        } else if !self.ended
-            && !self.closed_ends.contains_key(&segment)
-            && FrameHead::is_claimed(rest, next_sequence, last_checksum)
-        {
-            self.report_possible(segment, end..end + FRAME_ALIGNMENT, next_sequence..next_sequence + 1);
+            return Ok(());
+        }
+        if self.closed_ends.contains_key(&segment) {
+            return Ok(());
+        }
+        // What was cut is named already; what stands behind the last frame of it is not.
+        let last = scan.frames.last().filter(|_| self.ended);
+        let (at, next_sequence, checksum) = match last {
+            Some(last) => (last.end(), last.next_sequence(), last.header.checksum),
+            None if self.ended => return Ok(()),
+            None => (end, self.tail.next_sequence, self.tail.last_checksum),
+        };
+        let rest = file.map()?.bytes(at as usize..file.file_bytes() as usize).unwrap_or_default();
+        if FrameHead::is_claimed(rest, next_sequence, checksum) {
+            // Of how many records it was nobody can say any more.
+            self.report_possible(segment, at..at + FRAME_ALIGNMENT, next_sequence..next_sequence.max(*reserved_until));
         }
         Ok(())
     }
@@ -271,7 +287,7 @@ impl Walk<'_> {
     fn accept(&mut self, segment: u32, frame: &FoundFrame) {
         self.tail = Tail {
             position: Position::new(segment, frame.end()),
-            next_sequence: frame.header.first_sequence + u64::from(frame.header.records),
+            next_sequence: frame.next_sequence(),
             last_checksum: frame.header.checksum,
             last_arrival_ms: frame.header.arrival_ms.max(self.tail.last_arrival_ms),
         };
@@ -281,12 +297,12 @@ impl Walk<'_> {
     /// The mark, or the opening of the next segment, may say that there was more than the segment shows; that much is
     /// kept, so that readers and later verifications come upon the damage too. A segment without a frame of which none
     /// is promised was prepared and not used.
-    fn check_end(&mut self, segment: u32, end: u32) -> u32 {
+    fn check_end(&mut self, segment: u32, end: u32, reserved_until: u64) -> u32 {
         let promised = self.promised_ends.get(&segment).copied().unwrap_or(0);
         if self.ended || promised <= end {
             return end;
         }
-        self.report_damage(segment, end..promised, self.tail.next_sequence + 1);
+        self.report_damage(segment, end..promised, reserved_until.max(self.tail.next_sequence));
         self.tail.position = Position::new(segment, promised);
         promised
     }
@@ -304,7 +320,7 @@ impl Walk<'_> {
     }
 
     fn report_cut(&mut self, segment: u32, frame: &FoundFrame) {
-        let next = frame.header.first_sequence + u64::from(frame.header.records);
+        let next = frame.next_sequence();
         if let Some(last) = self.findings.last_mut()
             && last.meaning == Meaning::PossiblyAcknowledged
             && last.segment == segment

@@ -22,6 +22,11 @@ pub(crate) struct FoundFrame {
 }
 
 impl FoundFrame {
+    /// The sequence behind its last record.
+    pub fn next_sequence(&self) -> u64 {
+        self.header.first_sequence + u64::from(self.header.records)
+    }
+
     /// Where the next frame would start.
     pub fn end(&self) -> u32 {
         self.offset + self.header.padded_bytes()
@@ -49,7 +54,7 @@ impl Scan {
 }
 
 /// Scans up to `end`; where there is no frame it looks on at each 64-byte boundary, so that damage hides nothing
-/// behind it.
+/// behind it. A frame of a newer version ends it with `FormatNewer`.
 pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
     let end = end.min(file.bytes);
     let map = file.map()?;
@@ -60,7 +65,7 @@ pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
     let mut offset = SEGMENT_HEADER_BYTES;
     while offset < end {
         let Some(bytes) = map.bytes(offset as usize..end as usize) else { break };
-        let Some(head) = FrameHead::decode(bytes, file.incarnation, offset) else {
+        let Some(head) = file.head(bytes, offset)? else {
             offset += FRAME_ALIGNMENT;
             continue;
         };

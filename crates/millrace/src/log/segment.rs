@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::frame::FrameHead;
 use crate::format::index::{self, Body, Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::{FORMAT_VERSION, Position};
 use crate::map::{PrivateMap, SharedMap, WritableMap};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, RwLock};
@@ -77,10 +78,24 @@ impl SegmentFile {
         self.bytes
     }
 
-    /// The frame at `offset`, if there is an intact head of one that ends before `end`.
+    /// The frame at `offset`, if there is an intact head of one that ends before `end`; `FormatNewer` where a newer
+    /// version wrote it, which is no damage.
     pub(crate) fn frame(&self, offset: u32, end: u32) -> Result<Option<FrameHead<'_>>> {
         let bytes = self.map()?.bytes(offset as usize..end.min(self.bytes) as usize);
-        Ok(bytes.and_then(|bytes| FrameHead::decode(bytes, self.incarnation, offset)))
+        bytes.map_or(Ok(None), |bytes| self.head(bytes, offset))
+    }
+
+    /// The same, of bytes of the map that begin at `offset`.
+    pub(crate) fn head<'a>(&self, bytes: &'a [u8], offset: u32) -> Result<Option<FrameHead<'a>>> {
+        if let Some(head) = FrameHead::decode(bytes, self.incarnation, offset) {
+            return Ok(Some(head));
+        }
+        let Some(version) = FrameHead::newer_version(bytes, self.incarnation, offset) else { return Ok(None) };
+        let place = Position::new(self.segment, offset);
+        let message = format!(
+            "this build reads frames up to version {FORMAT_VERSION}, found version {version} at {place}; upgrade Millrace"
+        );
+        Err(Error::new(Kind::FormatNewer, message))
     }
 
     fn failed(&self, what: &str, error: std::io::Error) -> Error {
@@ -260,7 +275,7 @@ pub(crate) fn read_header(disk: &dyn Disk, directory: &Path, segment: u32) -> Re
         }
         Err(error) => Err(failed(error)),
         Ok(()) => {
-            let header = SegmentHeader::decode(&page)?;
+            let header = SegmentHeader::decode(&page).map_err(|error| error.in_file(&path))?;
             if header.segment == segment {
                 return Ok(header);
             }

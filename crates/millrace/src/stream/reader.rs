@@ -109,6 +109,8 @@ impl Chunk {
 struct Places {
     segment: u32,
     runs: Vec<RunPlace>,
+    // Frames that were damaged when the index was built: which runs they have, only they can say.
+    damaged: Vec<u32>,
 }
 
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
@@ -292,6 +294,9 @@ impl Reader {
     /// In a sealed segment: goes on to the next run of the reader's shard; `false` where there is none before `end`.
     fn jump(&mut self, end: u32) -> bool {
         let Some(places) = &self.places else { return true };
+        if self.run > 0 && places.damaged.contains(&self.frame.offset) {
+            return true;
+        }
         let here = (self.frame.offset, self.run);
         let next = places.runs.partition_point(|place| (place.frame, place.run) < here);
         let Some(place) = places.runs.get(next).copied().filter(|place| place.frame < end) else {
@@ -313,10 +318,12 @@ impl Reader {
         if self.places.as_ref().is_some_and(|places| places.segment == located.segment.index) {
             return Ok(());
         }
-        let mut runs = Vec::new();
+        let (mut runs, mut damaged) = (Vec::new(), Vec::new());
         if summary.presence.may_hold(shard) || summary.presence.may_hold(DAMAGED) {
             match located.segment.read_index(&*self.stream.engine.environment.disk) {
                 Ok(body) => {
+                    let places = body.shards.iter().filter(|(of, _)| *of == DAMAGED);
+                    damaged = places.flat_map(|(_, places)| places).map(|place| place.frame).collect();
                     let wanted = body.shards.into_iter().filter(|(of, _)| [shard, DAMAGED].contains(of));
                     runs = wanted.flat_map(|(_, runs)| runs).collect();
                     runs.sort_unstable_by_key(|place| (place.frame, place.run));
@@ -329,7 +336,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        self.places = Some(Places { segment: located.segment.index, runs });
+        self.places = Some(Places { segment: located.segment.index, runs, damaged });
         Ok(())
     }
 

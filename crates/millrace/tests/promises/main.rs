@@ -3,6 +3,8 @@
 //! One program for all: they share `support`, and are linked once.
 
 mod damage;
+mod dice;
+mod fixtures;
 mod kill;
 mod lifecycle;
 mod model;
