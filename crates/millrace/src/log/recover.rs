@@ -98,13 +98,8 @@ struct Walk<'a> {
     findings: Vec<Finding>,
 }
 
-/// Recovers the log in `files`. `floor` is known to have been durable from elsewhere (an earlier clean close).
-pub(super) fn recover(
-    environment: &Environment,
-    config: &LogConfig,
-    files: Files,
-    floor: Position,
-) -> Result<Recovered> {
+/// Recovers the log in `files`. `closed` is where an earlier clean close ended it: all before was durable.
+pub(super) fn recover(environment: &Environment, config: &LogConfig, files: Files, closed: Tail) -> Result<Recovered> {
     let mut findings = Vec::new();
     let mut unsealed = BTreeMap::new();
     for (&segment, header) in &files.unsealed {
@@ -124,8 +119,8 @@ pub(super) fn recover(
         unsealed.insert(segment, Unsealed { file, scan, capacity, reserved_until });
     }
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
-    let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
-    let mark = floor.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
+    let scanned_mark = unsealed.iter().map(|(segment, unsealed)| unsealed.scan.mark(*segment)).max();
+    let mark = closed.position.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
     let mut promised_ends = promised_ends(&unsealed, mark)?;
     if mark.offset > 0 {
         promised_ends.insert(mark.segment, mark.offset);
@@ -156,6 +151,11 @@ pub(super) fn recover(
             walk.unlinked = true;
         }
     }
+    let newest = files.all().last().copied().unwrap_or(0);
+    if closed.position.segment > newest {
+        let Position { segment, offset } = closed.position;
+        walk.report_damage(segment, 0..offset, closed.next_sequence);
+    }
     let Walk { tail, findings, broken, .. } = walk;
     if segments.is_empty() && kept.is_empty() {
         let message = format!("{} has no readable segment in {}", config.name, config.directory.display());
@@ -165,6 +165,7 @@ pub(super) fn recover(
         write_again(file, mark, *end)?;
     }
     let mut ahead = files.ahead(config);
+    ahead.begin_behind(closed.position.segment, closed.next_sequence.max(tail.next_sequence));
     let writer = start_behind(environment, config, &mut ahead, &tail)?;
     for (file, end) in kept {
         segments.push(Arc::new(seal_cut(environment, config, file, end)?));
@@ -184,6 +185,11 @@ pub(super) fn recover(
 
 impl Walk<'_> {
     fn pass_sealed(&mut self, summary: &index::Summary) {
+        let end = summary.end;
+        let promised = self.promised_ends.get(&summary.segment).copied().unwrap_or(0);
+        if promised > end {
+            self.report_damage(summary.segment, end..promised, summary.next_sequence + 1);
+        }
         self.tail = Tail {
             position: Position::new(summary.segment, summary.end),
             next_sequence: summary.next_sequence,
@@ -229,7 +235,7 @@ impl Walk<'_> {
             end = frame.end();
             self.accept(segment, frame);
         }
-        let end = self.check_end(segment, end);
+        let end = self.check_end(segment, end, unsealed.capacity);
         self.check_rest(segment, end, unsealed)?;
         Ok((end > SEGMENT_HEADER_BYTES).then_some(end))
     }
@@ -262,7 +268,8 @@ impl Walk<'_> {
     fn accept(&mut self, segment: u32, frame: &FoundFrame) {
         self.tail = Tail {
             position: Position::new(segment, frame.end()),
-            next_sequence: frame.header.first_sequence + u64::from(frame.header.records),
+            // Where a frame goes back, it is reported; what comes next stands behind all that there is.
+            next_sequence: self.tail.next_sequence.max(frame.header.first_sequence + u64::from(frame.header.records)),
             last_checksum: frame.header.checksum,
             last_arrival_ms: frame.header.arrival_ms.max(self.tail.last_arrival_ms),
         };
@@ -272,8 +279,8 @@ impl Walk<'_> {
     /// The mark, or the opening of the next segment, may say that there was more than the segment shows; that much is
     /// kept, so that readers and later verifications come upon the damage too. A segment without a frame of which none
     /// is promised was prepared and not used.
-    fn check_end(&mut self, segment: u32, end: u32) -> u32 {
-        let promised = self.promised_ends.get(&segment).copied().unwrap_or(0);
+    fn check_end(&mut self, segment: u32, end: u32, capacity: u32) -> u32 {
+        let promised = self.promised_ends.get(&segment).copied().unwrap_or(0).min(capacity);
         if self.ended || promised <= end {
             return end;
         }
@@ -320,6 +327,7 @@ fn promised_ends(unsealed: &BTreeMap<u32, Unsealed>, mark: Position) -> Result<B
     for (segment, Unsealed { file, .. }) in unsealed {
         if let Some((opening, opening_end)) = read_opening(file, file.bytes)?
             && Position::new(*segment, opening_end) <= mark
+            && opening.previous_end.segment < *segment
         {
             ends.insert(opening.previous_end.segment, opening.previous_end.offset);
         }

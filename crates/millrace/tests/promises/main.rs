@@ -4,6 +4,7 @@
 
 mod damage;
 mod faults;
+mod forged;
 mod kill;
 mod lifecycle;
 mod model;
