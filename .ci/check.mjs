@@ -47,6 +47,7 @@ const checks = [
   ]),
   cargo('licences and sources (cargo deny)', 'deny', ['check', 'bans', 'licenses', 'sources']),
   { name: 'tests (cargo)', work: testRust },
+  { name: 'fuzzing (libFuzzer)', work: fuzz },
   { name: 'tests (vitest)', work: testTypeScript },
 ]
 
@@ -70,6 +71,19 @@ async function testRust() {
     totals.skipped += Number(ignored)
   }
   return status === 0
+}
+
+/** Fuzzes each target for a moment; resolves to the runner's last line, which tells how many inputs, or why none. */
+async function fuzz() {
+  const { status, output } = await run('node', ['.ci/fuzz.mjs', '--seconds', '8'], { capture: true })
+  return (
+    status === 0 &&
+    output
+      .trimEnd()
+      .split('\n')
+      .at(-1)
+      .replace(/^fuzz: /, '')
+  )
 }
 
 /** Runs vitest and takes the counts from its report, which is more to rely on than its screen. */
