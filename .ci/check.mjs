@@ -47,6 +47,7 @@ const checks = [
   ]),
   cargo('licences and sources (cargo deny)', 'deny', ['check', 'bans', 'licenses', 'sources']),
   { name: 'tests (cargo)', work: testRust },
+  { name: 'fuzzing (libFuzzer)', work: () => lastLine('.ci/fuzz.mjs', '--seconds', '8') },
   { name: 'crash images and faults (torture)', work: () => lastLine('.ci/torture.mjs') },
   { name: 'tests (vitest)', work: testTypeScript },
 ]

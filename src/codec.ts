@@ -64,13 +64,27 @@ export function lz4<T>(inner: Codec<T> = raw as Codec<unknown> as Codec<T>): Cod
     name: `lz4(${inner.name})`,
     encode: (value) => compressSync(buffer(inner.encode(value))),
     decode(bytes) {
-      const packed = buffer(bytes)
-      if (packed.length < 4 || packed.readUInt32LE(0) > packed.length * LZ4_RATIO_MAX) {
-        throw new MillraceError('ERR_MILLRACE_CORRUPT', `expected an LZ4 block, got ${packed.length} other bytes`)
-      }
-      return inner.decode(uncompressSync(packed))
+      return inner.decode(unpack(buffer(bytes)))
     },
   }
+}
+
+/** What an LZ4 block holds: as many bytes as it states, or an error. */
+function unpack(packed: Buffer): Buffer {
+  const stated = packed.length < 4 ? undefined : packed.readUInt32LE(0)
+  if (stated === undefined || stated > packed.length * LZ4_RATIO_MAX) throw notLz4(packed)
+  let unpacked
+  try {
+    unpacked = uncompressSync(packed)
+  } catch (cause) {
+    throw notLz4(packed, cause)
+  }
+  if (unpacked.length !== stated) throw notLz4(packed)
+  return unpacked
+}
+
+function notLz4(packed: Buffer, cause?: unknown): MillraceError {
+  return new MillraceError('ERR_MILLRACE_CORRUPT', `expected an LZ4 block, got ${packed.length} other bytes`, { cause })
 }
 
 /** Throws when a stream that was created with one codec is opened with another. */

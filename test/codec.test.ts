@@ -1,6 +1,6 @@
 /** Codecs: values come back as they were, and never through another codec than the one that wrote them. */
 import { expect, expectTypeOf, test } from 'vitest'
-import { json, lz4, raw, type Codec, type Stream } from '../src/index.js'
+import { MillraceError, json, lz4, raw, type Codec, type Stream } from '../src/index.js'
 import { allRecords, bytes, codeOf, openStore } from './store.js'
 
 interface Click {
@@ -54,6 +54,46 @@ test('a value that the codec cannot take is refused, and a block that lies about
   expect(await codeOf(() => lz4().decode(new Uint8Array([255, 255, 255, 255, 0])))).toBe('ERR_MILLRACE_CORRUPT')
   expect(await codeOf(() => lz4().decode(bytes('')))).toBe('ERR_MILLRACE_CORRUPT')
 })
+
+test('lz4 takes any bytes for a block or for damage, and never for more bytes than they state', () => {
+  const random = seeded(4)
+  const outcomes = { unpacked: 0, refused: 0 }
+  for (let round = 0; round < 20_000; round += 1) {
+    const block = damaged(
+      random,
+      lz4().encode(Buffer.from(JSON.stringify({ n: random(1e9), text: 'x'.repeat(random(200)) }))),
+    )
+    try {
+      const unpacked = lz4().decode(block)
+      expect(unpacked.length).toBe(Buffer.from(block).readUInt32LE(0))
+      outcomes.unpacked += 1
+    } catch (error) {
+      if (!MillraceError.is(error)) throw error
+      expect(error.code).toBe('ERR_MILLRACE_CORRUPT')
+      outcomes.refused += 1
+    }
+  }
+  expect(Math.min(outcomes.unpacked, outcomes.refused)).toBeGreaterThan(1_000)
+})
+
+/** Numbers below a bound, the same ones in each run. */
+function seeded(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+/** A copy of a block that is cut off, or has some other bytes, or is all others. */
+function damaged(random: (below: number) => number, block: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(block)
+  const kind = random(4)
+  if (kind === 0) return copy.subarray(0, random(copy.length))
+  const changes = kind === 1 ? copy.length : random(3)
+  for (let change = 0; change < changes; change += 1) copy[random(copy.length)] = random(256)
+  return copy
+}
 
 test('a codec of the user is typed through to the record', async () => {
   const millrace = await openStore()

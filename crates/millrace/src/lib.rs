@@ -20,6 +20,9 @@ mod verify;
 pub mod clock;
 pub mod disk;
 pub mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod map;
 pub mod shard;
 

@@ -8,6 +8,7 @@
 //! may only refuse, so that not even a lock file is left in a directory that is no store. The lock file is never
 //! removed: a new one of the same name would be another lock. This file knows nothing of streams.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -61,10 +62,10 @@ impl Drop for Store {
 /// The text of `MILLRACE`. Further fields are left to later versions.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Identity {
+pub(crate) struct Identity {
     format: String,
     version: u32,
-    store_id: String,
+    pub(crate) store_id: String,
     created: String,
 }
 
@@ -77,10 +78,17 @@ struct IdentityVersion {
 
 /// The text of `LOCK`: who holds the directory.
 #[derive(Serialize, Deserialize)]
-struct Holder {
+pub(crate) struct Holder {
     pid: u32,
     host: String,
     since: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Holder { pid, host, since } = self;
+        write!(f, "process {pid} on {host} since {since}")
+    }
 }
 
 impl Store {
@@ -220,11 +228,14 @@ fn lock(path: &Path) -> Result<File> {
 
 fn locked(path: &Path, file: &File) -> Error {
     let store = path.parent().unwrap_or(path).display();
-    let holder = match first_line(file).ok().and_then(|line| serde_json::from_slice::<Holder>(&line).ok()) {
-        Some(Holder { pid, host, since }) => format!("process {pid} on {host} since {since}"),
-        None => "a process that has not yet written its name".to_owned(),
-    };
+    let holder = first_line(file).ok().and_then(|line| decode_holder(&line));
+    let holder =
+        holder.map_or_else(|| "a process that has not yet written its name".to_owned(), |holder| holder.to_string());
     Error::new(Kind::Locked, format!("{store} is held by {holder}; close it, or open another directory"))
+}
+
+pub(crate) fn decode_holder(line: &[u8]) -> Option<Holder> {
+    serde_json::from_slice(line).ok()
 }
 
 /// Writes who holds the lock. Written over the old text and cut only then, so that a reader finds a whole line.
@@ -251,7 +262,7 @@ fn read_identity(path: &Path) -> Result<Option<Identity>> {
     decode_identity(path, &line).map(Some)
 }
 
-fn decode_identity(path: &Path, line: &[u8]) -> Result<Identity> {
+pub(crate) fn decode_identity(path: &Path, line: &[u8]) -> Result<Identity> {
     let malformed = |fault: String| {
         not_a_store(path, &format!("a {IDENTITY} file that is none of ours ({fault}); restore it from a backup"))
     };

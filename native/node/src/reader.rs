@@ -230,15 +230,19 @@ impl OpenReader {
             let mut cursor = pending.cursor.unwrap_or(Cursor { offset: 0, sequence: run.first_sequence });
             let described = describe_run(window, run, payload, &mut cursor, slab.as_mut());
             count += described;
-            let done = cursor.offset == payload.len();
+            // The run's count and its bytes must come to their ends together.
+            let left = records_left(run, &cursor);
+            let done = left == 0 && cursor.offset == payload.len();
             if !done && described == 0 {
-                if let (0, Some(wanted)) = (count, wanted_bytes(payload, &cursor, copying)) {
+                let wanted = wanted_bytes(payload, &cursor, copying && left > 0);
+                if let (0, Some(wanted)) = (count, wanted) {
                     window.set(Slot::SlabWanted, wanted);
                     return Ok(SLAB_TOO_SMALL);
                 }
                 if count == 0 {
                     let error = corrupt(run);
                     pending.run += 1;
+                    pending.cursor = None;
                     return Err(error);
                 }
                 break;
@@ -296,15 +300,23 @@ fn describe_run(
     slab: Option<&mut Slab<'_>>,
 ) -> usize {
     let head = RunHead { shard: run.shard, arrival_ms: run.arrival_ms };
+    let records = records_left(run, cursor);
     let Some(slab) = slab else {
-        return window.describe(head, payload, cursor, Limits { base: run.payload.start, bytes: payload.len() });
+        let limits = Limits { base: run.payload.start, bytes: payload.len(), records };
+        return window.describe(head, payload, cursor, limits);
     };
     let start = cursor.offset;
     // Offsets wrap around on purpose: the base stands before the slab when the walk starts inside of a run.
     let base = slab.used.wrapping_sub(u32::try_from(start).unwrap_or(u32::MAX));
-    let count = window.describe(head, payload, cursor, Limits { base, bytes: slab.room() });
+    let count = window.describe(head, payload, cursor, Limits { base, bytes: slab.room(), records });
     slab.push(&payload[start..cursor.offset]);
     count
+}
+
+/// How many records of a run are not described yet.
+fn records_left(run: &RunView, cursor: &Cursor) -> usize {
+    let described = usize::try_from(cursor.sequence - run.first_sequence).unwrap_or(usize::MAX);
+    (run.records as usize).saturating_sub(described)
 }
 
 /// The bytes that the next record takes in a slab, if it is one.

@@ -99,7 +99,7 @@ impl<'a> Window<'a> {
         let meta = &mut self.meta[self.next..];
         let mut records = Records::from_offset(payload, cursor.offset);
         let mut count = 0;
-        for slot in meta {
+        for slot in meta.iter_mut().take(limits.records) {
             let Some(record) = records.next() else { break };
             if records.offset() > end {
                 break;
@@ -126,6 +126,8 @@ pub struct Limits {
     pub base: u32,
     /// Records must end within so many bytes.
     pub bytes: usize,
+    /// At most so many of them.
+    pub records: usize,
 }
 
 fn descriptor(base: u32, record: &RecordView<'_>, shard: u32) -> [u8; 16] {

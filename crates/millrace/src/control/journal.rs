@@ -158,11 +158,36 @@ fn replay(log: &Log) -> Result<State> {
             match entry.kind {
                 RunKind::State => state = State::from_snapshot(&frame[entry.payload()])?,
                 RunKind::Command => state.apply(&Command::decode(&frame[entry.payload()])?)?,
+                RunKind::Opening => {}
                 // Optional ones: the others were refused before.
-                RunKind::Opening | RunKind::Records | RunKind::Other(_) => {}
+                RunKind::Other(_) => {}
+                RunKind::Records => return Err(damaged()),
             }
         }
         position = Position::new(located.segment.index, located.offset + head.header.padded_bytes());
     }
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kind of error that opening ends in after a run of this kind was appended.
+    fn opened_after(kind: RunKind) -> Option<Kind> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let control = directory.path().join("control");
+        let environment = Environment::default();
+        let (journal, _) = Journal::open(&environment, &control, false).expect("made");
+        journal.log.append(&mut FrameDraft::of_state(&[(kind, b"anything".to_vec())])).expect("appended");
+        journal.close().expect("closed");
+        Journal::open(&environment, &control, true).map_err(|error| error.kind()).err()
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_into_the_control_log_is_never_passed_over() {
+        assert_eq!(opened_after(RunKind::Other(3)), Some(Kind::FormatNewer));
+        assert_eq!(opened_after(RunKind::Records), Some(Kind::Corrupt));
+        assert_eq!(opened_after(RunKind::Command), Some(Kind::Corrupt));
+    }
 }

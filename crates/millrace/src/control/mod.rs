@@ -15,4 +15,6 @@ mod state;
 
 pub use command::{CleanTail, Command, Horizon};
 pub use config::{Durability, Retention, StreamConfig};
+#[cfg(fuzzing)]
+pub use state::State;
 pub use state::{StreamEntry, StreamStatus};

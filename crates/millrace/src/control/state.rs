@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{CleanTail, Command, Horizon, undecodable};
 use super::config::{StreamConfig, validate_name};
 use crate::error::{Error, Kind, Result};
+use crate::shard::{STREAM_ID_MAX, SequenceCodec};
 
 /// The version of the snapshots that this code writes and the newest that it reads.
 const SNAPSHOT_VERSION: u32 = 0;
@@ -123,7 +124,7 @@ impl State {
     /// horizon that goes back, or the removal of a stream that was not deleted.
     pub fn validate(&self, command: &Command) -> Result<()> {
         match command {
-            Command::CreateStream { name, config, .. } => self.validate_creation(name, config),
+            Command::CreateStream { name, created_ms, config } => self.validate_creation(name, *created_ms, config),
             Command::StreamRemoved { id } => self.validate_removal(*id),
             Command::DeleteStream { id } | Command::StreamOpened { id } | Command::StreamClosed { id, .. } => {
                 self.active(*id).map(drop)
@@ -198,7 +199,7 @@ impl State {
         }
     }
 
-    fn validate_creation(&self, name: &str, config: &StreamConfig) -> Result<()> {
+    fn validate_creation(&self, name: &str, created_ms: u64, config: &StreamConfig) -> Result<()> {
         validate_name(name)?;
         config.validate()?;
         if let Some(id) = self.ids_by_name.get(name) {
@@ -208,10 +209,10 @@ impl State {
                 format!("expected an unused name, got {name:?}, a stream that exists"),
             ));
         }
-        if self.next_stream_id == u64::MAX {
-            return Err(Error::new(Kind::Unsupported, "expected an unused stream id, but all 2^64 - 2 were given"));
+        if self.next_stream_id > STREAM_ID_MAX {
+            return Err(Error::new(Kind::Unsupported, "expected an unused stream id, but all 2^40 - 1 were given"));
         }
-        Ok(())
+        validate_identity(self.next_stream_id, created_ms)
     }
 
     fn validate_removal(&self, id: u64) -> Result<()> {
@@ -261,7 +262,7 @@ impl State {
             format!("expected a stream's id from {} to below {}, got {}", ids.start, ids.end, entry.id)
         } else if self.ids_by_name.contains_key(&entry.name) {
             format!("expected each name once, got {:?} twice", entry.name)
-        } else if let Err(refusal) = validate_name(&entry.name).and_then(|()| entry.config.validate()) {
+        } else if let Err(refusal) = validate_entry(&entry) {
             refusal.to_string()
         } else {
             self.insert(entry);
@@ -269,6 +270,17 @@ impl State {
         };
         Err(damaged(&fault))
     }
+}
+
+fn validate_entry(entry: &StreamEntry) -> Result<()> {
+    validate_name(&entry.name)?;
+    entry.config.validate()?;
+    validate_identity(entry.id, entry.created_ms)
+}
+
+/// Whether the stream's sequence numbers can be told outside: they carry its id and the second of its creation.
+fn validate_identity(id: u64, created_ms: u64) -> Result<()> {
+    SequenceCodec::new(created_ms / 1_000, id).map(drop)
 }
 
 fn validate_horizon(entry: &StreamEntry, next: &Horizon) -> Result<()> {

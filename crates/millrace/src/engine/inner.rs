@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 use super::{OpenOptions, closed};
 use crate::control::journal::Journal;
-use crate::control::{CleanTail, Command, Durability, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{CleanTail, Command, Durability, Horizon, StreamConfig, StreamEntry, StreamStatus};
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
@@ -210,6 +210,7 @@ impl Inner {
         let start = Position::new(u32::try_from(entry.horizon.segment).unwrap_or(u32::MAX), entry.horizon.offset);
         let (log, mut findings) = Log::open(self.environment.clone(), config, tail, start)?;
         findings.extend(log.check_opening()?);
+        check_horizon(&entry, log.published())?;
         if tail.is_some_and(|tail| log.published() != tail.position) {
             // The files did not bear out the clean close: from now they are what counts.
             self.note_opened(entry.id)?;
@@ -323,6 +324,20 @@ fn open_expiry_clock(environment: &Environment, journal: &Journal) -> ExpiryCloc
     ExpiryClock::open(stored_ms, clock.wall_ms(), clock.monotonic_ms(), DEFAULT_TOLERANCE_MS)
 }
 
+/// A horizon is a place of the log. One behind its end would hide all that is appended from now on.
+fn check_horizon(entry: &StreamEntry, end: Position) -> Result<()> {
+    let Horizon { segment, offset, .. } = entry.horizon;
+    if u32::try_from(segment).is_ok_and(|segment| Position::new(segment, offset) <= end) {
+        return Ok(());
+    }
+    let message = format!(
+        "stream {}: expected its oldest record before the end of its log, {end}, got segment {segment} offset {offset}; \
+         restore the files of the stream, or the whole store, from a copy",
+        entry.name
+    );
+    Err(Error::new(Kind::Corrupt, message))
+}
+
 fn clean_tail(entry: &StreamEntry) -> Option<Tail> {
     let tail = entry.clean_tail?;
     Some(Tail {
@@ -356,7 +371,8 @@ impl Upkeep for Inner {
         let now_ms = self.environment.clock.wall_ms();
         for entry in self.entries() {
             // A stream that is younger than its retention has nothing to lose, and need not be opened for it.
-            let young = entry.config.retention.ms().is_none_or(|kept_ms| entry.created_ms + kept_ms > now_ms);
+            let young =
+                entry.config.retention.ms().is_none_or(|kept_ms| entry.created_ms.saturating_add(kept_ms) > now_ms);
             if young || entry.status == StreamStatus::Deleting {
                 continue;
             }

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::checksum::{crc32c, seed};
-use super::{Cursor, FORMAT_VERSION, FRAME_BYTES_MAX, Position, u32_of};
+use super::{Cursor, FORMAT_VERSION, FRAME_BYTES_MAX, Position, SEQUENCE_LIMIT, u32_of};
 
 /// The length of a frame's header in bytes.
 pub const FRAME_HEADER_BYTES: usize = 64;
@@ -110,6 +110,7 @@ impl RunEntry {
         out[28..32].fill(0);
     }
 
+    /// `None` where the reserved bytes are in use.
     fn decode(bytes: &[u8], seed: u32) -> Option<RunEntry> {
         let mut cursor = Cursor(bytes);
         let checksum = cursor.u32()? ^ seed;
@@ -224,9 +225,26 @@ impl<'a> FrameHead<'a> {
         if header.runs > FRAME_BYTES_MAX / u32_of(RUN_ENTRY_BYTES) || header.frame_bytes as usize > bytes.len() {
             return None;
         }
+        header.first_sequence.checked_add(u64::from(header.records)).filter(|next| *next <= SEQUENCE_LIMIT)?;
         let head = bytes.get(..header.head_bytes()).filter(|head| head.len() <= header.frame_bytes as usize)?;
-        let seed = seed(incarnation, offset);
-        (crc32c(&head[4..]) ^ seed == checksum).then(|| FrameHead { header, table: &head[FRAME_HEADER_BYTES..], seed })
+        let head = FrameHead { header, table: &head[FRAME_HEADER_BYTES..], seed: seed(incarnation, offset) };
+        // The table before the sum over it: no entry can be the start of another head, so that however many heads
+        // somebody has put into a record, a scan looks at each byte of them a bounded number of times.
+        (head.table_is_consistent() && crc32c(&bytes[4..header.head_bytes()]) ^ head.seed == checksum).then_some(head)
+    }
+
+    /// Whether the runs are all of the frame, each right behind the one before, in bytes and in sequences.
+    fn table_is_consistent(&self) -> bool {
+        let (mut end, mut records) = (self.header.head_bytes() as u64, 0);
+        for entry in self.table.chunks_exact(RUN_ENTRY_BYTES) {
+            let Some(entry) = RunEntry::decode(entry, self.seed) else { return false };
+            if (u64::from(entry.payload_offset), u64::from(entry.sequence_delta)) != (end, records) {
+                return false;
+            }
+            end += u64::from(entry.payload_bytes);
+            records += u64::from(entry.records);
+        }
+        (end, records) == (u64::from(self.header.frame_bytes), u64::from(self.header.records))
     }
 
     /// The version of the frame that a newer build wrote, where one stands at the start of `bytes` and its head is
@@ -290,15 +308,11 @@ impl<'a> FrameHead<'a> {
         self.table.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)
     }
 
-    /// Entry `run` of the table; `None` where it is not one, or its payload leaves the frame.
+    /// Entry `run` of the table; its payload lies in the frame. `None` where there are not so many.
     #[must_use]
     pub fn run(&self, run: u32) -> Option<RunEntry> {
         let at = run as usize * RUN_ENTRY_BYTES;
-        let entry = RunEntry::decode(self.table.get(at..at + RUN_ENTRY_BYTES)?, self.seed)?;
-        let inside = entry.payload_offset as usize >= self.header.head_bytes()
-            && entry.payload().end <= self.header.frame_bytes as usize
-            && u64::from(entry.sequence_delta) + u64::from(entry.records) <= u64::from(self.header.records);
-        inside.then_some(entry)
+        RunEntry::decode(self.table.get(at..at + RUN_ENTRY_BYTES)?, self.seed)
     }
 
     /// Whether every run is one, and its payload is what was written. `frame` holds at least the frame's bytes.
@@ -361,6 +375,71 @@ mod tests {
         let frame = sample();
         assert!(FrameHead::decode(&frame, 77, 4160).is_none());
         assert!(FrameHead::decode(&frame, 78, 4096).is_none());
+    }
+
+    /// The sample with other bytes at `at`, and a right checksum over them.
+    fn forged(at: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut frame = sample();
+        frame[at..at + bytes.len()].copy_from_slice(bytes);
+        let sum = crc32c(&frame[4..FRAME_HEADER_BYTES + RUN_ENTRY_BYTES]) ^ seed(77, 4096);
+        frame[..4].copy_from_slice(&sum.to_le_bytes());
+        frame
+    }
+
+    #[test]
+    fn a_frame_whose_runs_are_not_all_of_it_one_behind_the_other_is_no_frame_though_its_checksum_is_right() {
+        assert!(FrameHead::decode(&forged(0, &[]), 77, 4096).is_some(), "forging alone changes nothing");
+        let entry = FRAME_HEADER_BYTES;
+        let absurd: [(&str, usize, u32); 8] = [
+            ("a payload before its place", entry + 12, 64),
+            ("a payload behind its place", entry + 12, 97),
+            ("a payload shorter than the frame", entry + 16, 10),
+            ("a payload longer than the frame", entry + 16, u32::MAX),
+            ("records that the header does not count", entry + 20, 2),
+            ("a run that begins behind the first sequence", entry + 24, 1),
+            ("more records than the runs have", 52, 2),
+            ("reserved bytes in use", entry + 28, 1),
+        ];
+        for (what, at, value) in absurd {
+            assert!(FrameHead::decode(&forged(at, &value.to_le_bytes()), 77, 4096).is_none(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_frame_whose_sequences_pass_the_limit_is_no_frame() {
+        let last = SEQUENCE_LIMIT - 1;
+        assert!(FrameHead::decode(&forged(16, &last.to_le_bytes()), 77, 4096).is_some());
+        for first in [SEQUENCE_LIMIT, u64::MAX] {
+            assert!(FrameHead::decode(&forged(16, &first.to_le_bytes()), 77, 4096).is_none(), "{first}");
+        }
+    }
+
+    #[test]
+    fn heads_that_somebody_stored_as_a_record_cost_a_scan_no_more_than_their_length() {
+        // Each boundary begins what could be a head whose run table reaches to the end.
+        let mut bytes = vec![0; 256 << 10];
+        let (length, boundaries) = (bytes.len(), bytes.len() / 64);
+        for at in (0..length).step_by(64) {
+            let rest = length - at;
+            let header = FrameHeader {
+                frame_bytes: u32_of(rest),
+                runs: u32_of((rest - FRAME_HEADER_BYTES) / RUN_ENTRY_BYTES),
+                first_sequence: 1,
+                arrival_ms: 0,
+                mark: Position::default(),
+                mark_sequence: 0,
+                previous_checksum: 0,
+                records: 0,
+                checksum: 0,
+            };
+            header.encode(&mut bytes[at..], 0);
+        }
+        let before = crate::format::checksum::summed_bytes();
+        for at in (0..length).step_by(64) {
+            assert!(FrameHead::decode(&bytes[at..], 77, u32_of(at)).is_none());
+        }
+        let summed = crate::format::checksum::summed_bytes() - before;
+        assert!(summed <= length + boundaries * 64, "{summed} bytes summed over {length}");
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! The header alone answers what opening a log asks; the body serves seeks and the readers of one shard.
 
 use super::checksum::crc32c;
-use super::{Cursor, FORMAT_VERSION, Position, u32_of};
+use super::segment::SEGMENT_HEADER_BYTES;
+use super::{Cursor, FORMAT_VERSION, Position, SEGMENT_BYTES_LIMIT, SEGMENT_NUMBER_LIMIT, SEQUENCE_LIMIT, u32_of};
 use crate::error::{Error, Kind, Result};
 
 /// The length of the header in bytes.
@@ -76,6 +77,14 @@ pub struct Summary {
     pub frames: u64,
     /// The shards that it may hold.
     pub presence: Presence,
+}
+
+impl Summary {
+    fn is_within_limits(&self) -> bool {
+        let ends =
+            (SEGMENT_HEADER_BYTES..=SEGMENT_BYTES_LIMIT).contains(&self.end) && self.segment < SEGMENT_NUMBER_LIMIT;
+        ends && self.first_sequence <= self.next_sequence && self.next_sequence <= SEQUENCE_LIMIT
+    }
 }
 
 /// A place in a segment from which to walk on.
@@ -217,7 +226,7 @@ fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
         *word = cursor.u64()?;
     }
     let unused_is_zero = reserved == 0 && cursor.0.iter().all(|byte| *byte == 0);
-    unused_is_zero.then_some((summary, counts))
+    (unused_is_zero && summary.is_within_limits()).then_some((summary, counts))
 }
 
 /// Reads a whole index file.
@@ -234,14 +243,23 @@ pub fn decode(bytes: &[u8]) -> Result<(Summary, Body)> {
     Ok((summary, body))
 }
 
+/// Strict, so that a body is read in one way only: the shards in order, each with the runs right behind those of the
+/// one before. So no run is listed twice either, and a body takes no more memory than its bytes allow.
 fn decode_body(tail: &[u8], shards: usize, waypoints: usize) -> Option<Body> {
     let (directory, rest) = tail.split_at_checked(shards * SHARD_BYTES)?;
-    let (way, runs) = rest.split_at_checked(waypoints * WAYPOINT_ENTRY_BYTES)?;
+    let (way, mut runs) = rest.split_at_checked(waypoints * WAYPOINT_ENTRY_BYTES)?;
     let mut body = Body::default();
+    let mut next_run = 0;
     for entry in directory.chunks_exact(SHARD_BYTES) {
         let mut cursor = Cursor(entry);
-        let (shard, first, count) = (cursor.u32()?, cursor.u32()? as usize, cursor.u32()? as usize);
-        let places = runs.get(first * RUN_BYTES..first.checked_add(count)? * RUN_BYTES)?;
+        let (shard, first_run, count) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+        let ascends = body.shards.last().is_none_or(|(before, _)| *before < shard);
+        if !ascends || first_run != next_run || cursor.array::<12>()? != [0; 12] {
+            return None;
+        }
+        next_run = first_run.checked_add(count)?;
+        let (places, others) = runs.split_at_checked((count as usize).checked_mul(RUN_BYTES)?)?;
+        runs = others;
         let places = places.chunks_exact(RUN_BYTES).map(|place| {
             let mut cursor = Cursor(place);
             Some(RunPlace { frame: cursor.u32()?, run: cursor.u32()? })
@@ -250,10 +268,13 @@ fn decode_body(tail: &[u8], shards: usize, waypoints: usize) -> Option<Body> {
     }
     for entry in way.chunks_exact(WAYPOINT_ENTRY_BYTES) {
         let mut cursor = Cursor(entry);
-        let (offset, _reserved) = (cursor.u32()?, cursor.u32()?);
+        let (offset, reserved) = (cursor.u32()?, cursor.u32()?);
+        if reserved != 0 || body.waypoints.last().is_some_and(|before| before.offset >= offset) {
+            return None;
+        }
         body.waypoints.push(Waypoint { offset, sequence: cursor.u64()?, arrival_ms: cursor.u64()? });
     }
-    Some(body)
+    runs.is_empty().then_some(body)
 }
 
 #[cfg(test)]
@@ -294,6 +315,53 @@ mod tests {
         }
         for length in 0..bytes.len() {
             assert!(decode(&bytes[..length]).is_err(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn a_summary_beyond_the_limits_is_damage_though_its_checksum_is_right() {
+        let (summary, body) = sample();
+        let absurd = [
+            Summary { end: SEGMENT_BYTES_LIMIT + 1, ..summary },
+            Summary { end: SEGMENT_HEADER_BYTES - 1, ..summary },
+            Summary { segment: SEGMENT_NUMBER_LIMIT, ..summary },
+            Summary { first_sequence: 10, ..summary },
+            Summary { next_sequence: SEQUENCE_LIMIT + 1, ..summary },
+        ];
+        for summary in absurd {
+            let judged = decode_summary(&encode(&summary, &body)).map_err(|error| error.kind());
+            assert_eq!(judged, Err(Kind::Corrupt), "{summary:?}");
+        }
+    }
+
+    /// The sample with other bytes at `at` of its body, and right checksums over them.
+    fn forged(at: usize, value: u32) -> Vec<u8> {
+        let (summary, body) = sample();
+        let mut bytes = encode(&summary, &body);
+        bytes[INDEX_HEADER_BYTES + at..][..4].copy_from_slice(&value.to_le_bytes());
+        let counts = [2, 1, 3, crc32c(&bytes[INDEX_HEADER_BYTES..])];
+        let header = encode_header(&summary, counts);
+        bytes[..INDEX_HEADER_BYTES].copy_from_slice(&header);
+        bytes
+    }
+
+    #[test]
+    fn an_index_that_lists_runs_twice_or_out_of_order_is_damage_though_its_checksums_are_right() {
+        assert!(decode(&forged(0, 1)).is_ok(), "forging alone changes nothing");
+        let second = SHARD_BYTES;
+        let absurd = [
+            ("runs that another shard has too", second + 4, 1),
+            ("runs behind a gap", second + 4, 3),
+            ("fewer runs than there are", second + 8, 0),
+            ("more runs than there are", second + 8, u32::MAX),
+            ("a shard before its place", second, 0),
+            ("a shard twice", second, 1),
+            ("reserved bytes in use", 12, 1),
+            ("a waypoint's reserved bytes in use", 2 * SHARD_BYTES + 4, 1),
+        ];
+        for (what, at, value) in absurd {
+            let error = decode(&forged(at, value)).expect_err(what);
+            assert_eq!(error.kind(), Kind::Corrupt, "{what}");
         }
     }
 }

@@ -19,6 +19,16 @@ pub const FRAME_ALIGNMENT: u32 = 64;
 /// The largest frame, in bytes, header and run table included.
 pub const FRAME_BYTES_MAX: u32 = 16 << 20;
 
+/// The longest segment, in bytes: what is longer is none, whatever it says.
+pub const SEGMENT_BYTES_LIMIT: u32 = 1 << 30;
+
+/// Segments have lower numbers than this. A log that began a segment a second would need 68 years.
+pub const SEGMENT_NUMBER_LIMIT: u32 = 1 << 31;
+
+/// Sequences are lower than this: at a thousand million records a second they last 292 years. What reads a sequence or
+/// a number of a segment from disk refuses what lies beyond, so that sums of them and of lengths never overflow.
+pub const SEQUENCE_LIMIT: u64 = 1 << 63;
+
 /// A place in a stream's log: a segment and an offset into its file. Places are ordered as the log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {

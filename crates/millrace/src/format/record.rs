@@ -81,6 +81,14 @@ impl<'a> Records<'a> {
         Records { payload, offset }
     }
 
+    /// Whether the payload is so many records, the last of which ends where it ends.
+    #[must_use]
+    pub fn are_all_of(payload: &[u8], count: u32) -> bool {
+        let mut records = Records::new(payload);
+        // Each takes its header at least, so a count that is a lie costs no more than the payload's length.
+        (0..count).all(|_| records.next().is_some()) && records.offset == payload.len()
+    }
+
     /// Where the next record starts.
     #[must_use]
     pub fn offset(&self) -> usize {
@@ -138,6 +146,19 @@ mod tests {
         for length in 0..payload.len() {
             assert!(Records::new(&payload[..length]).count() < 2, "length {length}");
         }
+    }
+
+    #[test]
+    fn a_payload_is_its_records_and_nothing_else() {
+        let mut payload = Vec::new();
+        stage_record(&mut payload, "a", None, b"first");
+        stage_record(&mut payload, "bc", None, b"");
+        let counts: Vec<u32> = (0..4).filter(|count| Records::are_all_of(&payload, *count)).collect();
+        assert_eq!(counts, [2]);
+        assert!(!Records::are_all_of(&payload, u32::MAX) && Records::are_all_of(&[], 0));
+        assert!(!Records::are_all_of(&payload[..payload.len() - 1], 2), "a record that is cut off");
+        payload.push(0);
+        assert!(!Records::are_all_of(&payload, 2), "a byte behind the last record");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A segment file's header: the first page of the file, written and synced before anything stands behind it.
 
 use super::checksum::crc32c;
-use super::{Cursor, FORMAT_VERSION};
+use super::{Cursor, FORMAT_VERSION, SEGMENT_BYTES_LIMIT, SEGMENT_NUMBER_LIMIT, SEQUENCE_LIMIT};
 use crate::error::{Error, Kind, Result};
 
 /// The length of the header page in bytes; the first frame stands behind it.
@@ -72,7 +72,12 @@ impl SegmentHeader {
         }
         let header = SegmentHeader::fields(&mut cursor).ok_or_else(damaged)?;
         let rest_is_zero = page.get(FIELDS_BYTES..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
-        if rest_is_zero { Ok(header) } else { Err(damaged()) }
+        let is_reserved = header.reserved_from <= header.reserved_until && header.reserved_until <= SEQUENCE_LIMIT;
+        let is_sized = (SEGMENT_HEADER_BYTES..=SEGMENT_BYTES_LIMIT).contains(&header.capacity);
+        if !rest_is_zero || !is_reserved || !is_sized || header.segment >= SEGMENT_NUMBER_LIMIT {
+            return Err(damaged());
+        }
+        Ok(header)
     }
 
     fn fields(cursor: &mut Cursor<'_>) -> Option<SegmentHeader> {
@@ -133,6 +138,29 @@ mod tests {
         let sum = crc32c(&page[..FIELDS_BYTES - 4]);
         page[FIELDS_BYTES - 4..FIELDS_BYTES].copy_from_slice(&sum.to_le_bytes());
         assert_eq!(SegmentHeader::decode(&page).map_err(|error| error.kind()), Err(Kind::FormatNewer));
+    }
+
+    #[test]
+    fn a_header_beyond_the_limits_is_damage_though_its_checksum_is_right() {
+        let absurd = [
+            SegmentHeader { reserved_from: 201, ..sample() },
+            SegmentHeader { reserved_until: SEQUENCE_LIMIT + 1, ..sample() },
+            SegmentHeader { capacity: SEGMENT_HEADER_BYTES - 1, ..sample() },
+            SegmentHeader { capacity: SEGMENT_BYTES_LIMIT + 1, ..sample() },
+            SegmentHeader { segment: SEGMENT_NUMBER_LIMIT, ..sample() },
+        ];
+        for header in absurd {
+            let judged = SegmentHeader::decode(&header.encode()).map_err(|error| error.kind());
+            assert_eq!(judged, Err(Kind::Corrupt), "{header:?}");
+        }
+        let last = SegmentHeader {
+            reserved_from: SEQUENCE_LIMIT,
+            reserved_until: SEQUENCE_LIMIT,
+            capacity: SEGMENT_BYTES_LIMIT,
+            segment: SEGMENT_NUMBER_LIMIT - 1,
+            ..sample()
+        };
+        assert_eq!(SegmentHeader::decode(&last.encode()).ok(), Some(last));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Log {
         self.check_open(&writer)?;
         let arrival_ms = self.environment.clock.wall_ms().max(writer.last_arrival_ms);
         let full = draft.padded_bytes() > writer.capacity - writer.offset;
-        let old = arrival_ms - writer.segment.first_arrival_ms > self.config.segment_age_ms_max;
+        let old = arrival_ms.saturating_sub(writer.segment.first_arrival_ms) > self.config.segment_age_ms_max;
         if full || old {
             self.roll(&mut writer, draft.padded_bytes(), &[])?;
         }

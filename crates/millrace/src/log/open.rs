@@ -1,6 +1,7 @@
 //! Making a log, and opening one: by its tail after a clean close, by recovery otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -15,11 +16,11 @@ use super::{Log, LogConfig, Tail, Writer};
 use crate::disk::{Access, Disk};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::format::Position;
 use crate::format::frame::{FrameHead, RunEntry};
 use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::{FRAME_ALIGNMENT, Position, SEGMENT_NUMBER_LIMIT};
 use crate::sync::atomic::{AtomicBool, AtomicU64};
 use crate::sync::{Mutex, RwLock};
 
@@ -83,8 +84,9 @@ impl Files {
                 let bytes = disk.open(&path, Access::Read).and_then(|file| file.bytes()).map_err(failed)?;
                 files.spares.push((path, u32::try_from(bytes).unwrap_or(0)));
             } else if let Some(number) = name.strip_suffix(".seg") {
-                let segment = u32::from_str_radix(number, 16)
-                    .map_err(|_| Error::new(Kind::Corrupt, format!("{} is no name of a segment", path.display())))?;
+                let segment = u32::from_str_radix(number, 16).ok().filter(|segment| *segment < SEGMENT_NUMBER_LIMIT);
+                let segment = segment
+                    .ok_or_else(|| Error::new(Kind::Corrupt, format!("{} is no name of a segment", path.display())))?;
                 files.add(disk, config, segment)?;
             }
         }
@@ -109,7 +111,7 @@ impl Files {
     /// What is known to have been there goes on here, whether its files are there or not.
     fn go_on_behind(&mut self, tail: &Tail) {
         self.next_sequence = self.next_sequence.max(tail.next_sequence);
-        self.next_segment = self.next_segment.max(tail.position.segment + 1);
+        self.next_segment = self.next_segment.max(tail.position.segment.saturating_add(1));
     }
 
     fn add(&mut self, disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<()> {
@@ -316,7 +318,13 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
     let newer_sealed = files.sealed.range(active..).next().is_some();
     let disk = &*environment.disk;
     let file = open_file(disk, &config.directory, active, header.incarnation, Access::Write)?;
-    if older_unsealed || newer_sealed || file.bytes != header.capacity || tail.position.offset > file.bytes {
+    let offset = tail.position.offset;
+    if older_unsealed || newer_sealed || file.bytes != header.capacity || offset > file.bytes {
+        return Ok(None);
+    }
+    let reserved = tail.next_sequence..header.reserved_until;
+    let is_reserved = tail.next_sequence >= header.reserved_from && suffices(&reserved, file.bytes - offset);
+    if !offset.is_multiple_of(FRAME_ALIGNMENT) || !is_reserved {
         return Ok(None);
     }
     let Some(first) = file.frame(SEGMENT_HEADER_BYTES, tail.position.offset)?.map(|head| head.header) else {
@@ -326,6 +334,7 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
         return Ok(None);
     }
     let mut ahead = files.ahead(config);
+    let mut reserved_until = header.reserved_until;
     for (&segment, header) in files.unsealed.range(active + 1..) {
         let Ok(header) = header else { return Ok(None) };
         let file = open_file(disk, &config.directory, segment, header.incarnation, Access::Write)?;
@@ -335,6 +344,10 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
             return Ok(None);
         }
         let reserved = header.reserved_from..header.reserved_until;
+        if reserved.start < reserved_until || !suffices(&reserved, file.bytes) {
+            return Ok(None);
+        }
+        reserved_until = reserved.end;
         ahead.adopt(Prepared { file, reserved });
     }
     let opening =
@@ -393,6 +406,11 @@ fn goes_on(file: &SegmentFile, tail: &Tail) -> Result<bool> {
     Ok(is_claimed || file.frame(offset, file.bytes)?.is_some())
 }
 
+/// Whether there is a sequence for each record that fits so many bytes.
+fn suffices(reserved: &Range<u64>, bytes: u32) -> bool {
+    reserved.end.checked_sub(reserved.start).is_some_and(|count| count >= u64::from(bytes) / RECORD_HEADER_BYTES as u64)
+}
+
 /// Whether a directory holds no more than what the creation of a log leaves before it is known: one segment, in which
 /// nothing but the opening was written.
 pub(crate) fn log_is_unused(environment: &Environment, directory: &Path) -> Result<bool> {
@@ -415,4 +433,47 @@ pub(crate) fn log_is_unused(environment: &Environment, directory: &Path) -> Resu
     let file = open_file(disk, directory, FIRST, header.incarnation, Access::Read)?;
     let scan = scan_segment(&file, file.bytes)?;
     Ok(scan.frames.iter().all(|frame| frame.header.records == 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::draft::FrameDraft;
+
+    fn config(directory: &Path) -> LogConfig {
+        LogConfig {
+            name: "log".to_owned(),
+            directory: directory.to_path_buf(),
+            stream: 1,
+            segment_bytes_first: 64 << 10,
+            segment_bytes_max: 64 << 10,
+            segment_age_ms_max: u64::MAX,
+            prepared_bytes: 0,
+            stores_small_frames: false,
+            shards: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_clean_tail_that_its_segment_does_not_bear_out_is_no_place_to_go_on_at() {
+        let lies: [fn(&mut Tail); 5] = [
+            |tail| tail.next_sequence = 0,
+            |tail| tail.next_sequence += 1 << 20,
+            |tail| tail.position.offset += 1,
+            |tail| tail.position.offset = u32::MAX,
+            |tail| tail.position.segment += 1,
+        ];
+        for lie in lies {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let log = Log::create(Environment::default(), config(directory.path())).expect("made");
+            let mut tail = log.close().expect("closed");
+            let (honest, environment) = (tail, Environment::default());
+            lie(&mut tail);
+            let (log, _) =
+                Log::open(environment, config(directory.path()), Some(tail), Position::default()).expect("recovered");
+            let appended = log.append(&mut FrameDraft::of_state(&[])).expect("appended");
+            assert!(appended.end.segment > honest.position.segment, "{tail:?} was taken for the end");
+            assert!(appended.first_sequence >= honest.next_sequence.max(tail.next_sequence), "{appended:?}");
+        }
+    }
 }

@@ -14,9 +14,10 @@ use super::Log;
 use super::segment::{SegmentFile, segment_path};
 use crate::disk::{Access, DiskFile, write_zeros};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::{SEGMENT_NUMBER_LIMIT, SEQUENCE_LIMIT};
 use crate::sync::Condvar;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -80,7 +81,17 @@ impl Ahead {
         Ahead { next_segment, next_sequence, next_bytes, ..Ahead::default() }
     }
 
-    fn order(&mut self, room: u32, bytes_max: u32, zero: bool) -> Order {
+    /// The next segment's sequences begin here at least.
+    pub fn skip_to(&mut self, next_sequence: u64) {
+        self.next_sequence = self.next_sequence.max(next_sequence);
+    }
+
+    fn order(&mut self, room: u32, bytes_max: u32, zero: bool) -> Result<Order> {
+        if self.next_segment >= SEGMENT_NUMBER_LIMIT || self.next_sequence > SEQUENCE_LIMIT - u64::from(u32::MAX) {
+            let (segment, sequence) = (self.next_segment, self.next_sequence);
+            let message = format!("segment {segment} from sequence {sequence} on would be beyond what a log can hold");
+            return Err(Error::new(Kind::Unsupported, message));
+        }
         let spare = self.spares.iter().position(|(_, bytes)| *bytes >= room).map(|found| self.spares.remove(found));
         // Only a frame that is larger than a segment gets a larger one, to the next MiB.
         let planned = if room <= self.next_bytes { self.next_bytes } else { room.next_multiple_of(1 << 20) };
@@ -91,7 +102,7 @@ impl Ahead {
         self.next_sequence = first + u64::from(bytes) / RECORD_HEADER_BYTES as u64;
         let segment = self.next_segment;
         self.next_segment += 1;
-        Order { segment, bytes, reserved: first..self.next_sequence, spare, zero }
+        Ok(Order { segment, bytes, reserved: first..self.next_sequence, spare, zero })
     }
 
     /// Whether another freed file would be kept for reuse.
@@ -132,13 +143,13 @@ impl Log {
             let path = segment_path(&self.config.directory, prepared.file.segment);
             self.environment.disk.remove(&path).map_err(|error| Error::io(path.display(), error))?;
         }
-        let order = ahead.order(room, self.config.segment_bytes_max, false);
+        let order = ahead.order(room, self.config.segment_bytes_max, false)?;
         self.make(order, &AtomicBool::new(true))
     }
 
     /// Makes segments until what the stream needs soon stands ready, or all that it asked for.
     pub(super) fn prepare_ahead(&self, pace: Pace) -> Result<()> {
-        while let Some(order) = self.next_order(pace) {
+        while let Some(order) = self.next_order(pace)? {
             let hurry = Arc::clone(&self.ahead.lock().shared);
             let made = self.make(order, &hurry.wanted);
             let mut ahead = self.ahead.lock();
@@ -151,7 +162,7 @@ impl Log {
         Ok(())
     }
 
-    fn next_order(&self, pace: Pace) -> Option<Order> {
+    fn next_order(&self, pace: Pace) -> Result<Option<Order>> {
         let writer = self.writer.lock();
         let started_ms = writer.segment.first_arrival_ms;
         let soon_full = writer.offset >= writer.capacity / 2 || writer.capacity >= BUSY_SEGMENT_BYTES;
@@ -164,11 +175,12 @@ impl Log {
         let wants_first = ahead.ready.is_empty() && soon_full;
         let wants_more = ready < self.config.prepared_bytes && (slow || ready == 0);
         if closed || ahead.preparing || !(wants_first || wants_more) {
-            return None;
+            return Ok(None);
         }
-        ahead.preparing = true;
         let zero = slow || self.config.prepared_bytes > 0;
-        Some(ahead.order(0, self.config.segment_bytes_max, zero))
+        let order = ahead.order(0, self.config.segment_bytes_max, zero)?;
+        ahead.preparing = true;
+        Ok(Some(order))
     }
 
     fn make(&self, order: Order, hurry: &AtomicBool) -> Result<Prepared> {
@@ -183,7 +195,7 @@ pub(super) fn make_first(
     ahead: &mut Ahead,
     room: u32,
 ) -> Result<Prepared> {
-    let order = ahead.order(room, config.segment_bytes_max, false);
+    let order = ahead.order(room, config.segment_bytes_max, false)?;
     make_segment(environment, &config.directory, config.stream, order, &AtomicBool::new(true))
 }
 

@@ -121,12 +121,13 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
         unsealed.insert(segment, Unsealed { file, scan, capacity, reserved_until });
     }
     let sealed_mark = files.sealed.values().next_back().map(|summary| Position::new(summary.segment, summary.end));
-    let scanned_mark = unsealed.values().map(|unsealed| unsealed.scan.mark()).max();
+    let scanned_mark = unsealed.iter().map(|(segment, unsealed)| unsealed.scan.mark(*segment)).max();
     let mark = floor.position.max(sealed_mark.unwrap_or_default()).max(scanned_mark.unwrap_or_default());
     let mut closed_ends = ends_by_openings(&unsealed, |unsealed, _| unsealed.scan.goes_on())?;
     let mut promised_ends = ends_by_openings(&unsealed, |_, opening_end| opening_end <= mark)?;
     // A sealed segment was in use, and is durable with all before it.
-    for Position { segment, offset } in files.sealed.values().map(|summary| summary.previous_end) {
+    for summary in files.sealed.values().filter(|summary| summary.previous_end.segment < summary.segment) {
+        let Position { segment, offset } = summary.previous_end;
         closed_ends.insert(segment, offset);
         promised_ends.insert(segment, offset);
     }
@@ -175,6 +176,7 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
         write_again(file, mark, *end)?;
     }
     let mut ahead = files.ahead(config);
+    ahead.skip_to(tail.next_sequence);
     let writer = start_behind(environment, config, &mut ahead, &tail)?;
     for (file, end) in kept {
         segments.push(Arc::new(seal_cut(environment, config, file, end)?));
@@ -194,6 +196,11 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
 
 impl Walk<'_> {
     fn pass_sealed(&mut self, summary: &index::Summary) {
+        let end = summary.end;
+        let promised = self.promised_ends.get(&summary.segment).copied().unwrap_or(0);
+        if promised > end {
+            self.report_damage(summary.segment, end..promised, summary.next_sequence + 1);
+        }
         self.tail = Tail {
             position: Position::new(summary.segment, summary.end),
             next_sequence: summary.next_sequence,
@@ -241,7 +248,7 @@ impl Walk<'_> {
             end = frame.end();
             self.accept(segment, frame);
         }
-        let end = self.check_end(segment, end, unsealed.reserved_until);
+        let end = self.check_end(segment, end, unsealed);
         self.check_rest(segment, end, unsealed)?;
         Ok((end > SEGMENT_HEADER_BYTES).then_some(end))
     }
@@ -287,7 +294,8 @@ impl Walk<'_> {
     fn accept(&mut self, segment: u32, frame: &FoundFrame) {
         self.tail = Tail {
             position: Position::new(segment, frame.end()),
-            next_sequence: frame.next_sequence(),
+            // Where a frame goes back, it is reported; what comes next stands behind all that there is.
+            next_sequence: self.tail.next_sequence.max(frame.next_sequence()),
             last_checksum: frame.header.checksum,
             last_arrival_ms: frame.header.arrival_ms.max(self.tail.last_arrival_ms),
         };
@@ -297,12 +305,12 @@ impl Walk<'_> {
     /// The mark, or the opening of the next segment, may say that there was more than the segment shows; that much is
     /// kept, so that readers and later verifications come upon the damage too. A segment without a frame of which none
     /// is promised was prepared and not used.
-    fn check_end(&mut self, segment: u32, end: u32, reserved_until: u64) -> u32 {
-        let promised = self.promised_ends.get(&segment).copied().unwrap_or(0);
+    fn check_end(&mut self, segment: u32, end: u32, unsealed: &Unsealed) -> u32 {
+        let promised = self.promised_ends.get(&segment).copied().unwrap_or(0).min(unsealed.capacity);
         if self.ended || promised <= end {
             return end;
         }
-        self.report_damage(segment, end..promised, reserved_until.max(self.tail.next_sequence));
+        self.report_damage(segment, end..promised, unsealed.reserved_until.max(self.tail.next_sequence));
         self.tail.position = Position::new(segment, promised);
         promised
     }
@@ -348,6 +356,7 @@ fn ends_by_openings(
     for (segment, unsealed) in unsealed {
         if let Some((opening, opening_end)) = read_opening(&unsealed.file, unsealed.file.bytes)?
             && counts(unsealed, Position::new(*segment, opening_end))
+            && opening.previous_end.segment < *segment
         {
             ends.insert(opening.previous_end.segment, opening.previous_end.offset);
         }

@@ -47,9 +47,11 @@ impl Scan {
         next.offset == opening.end() && next.header.previous_checksum == opening.header.checksum
     }
 
-    /// The highest mark that a frame of this segment carries.
-    pub fn mark(&self) -> Position {
-        self.frames.iter().map(|frame| frame.header.mark).max().unwrap_or_default()
+    /// The highest mark that a frame of this segment carries. What it says of a place behind the frame itself, nobody
+    /// could know when it was written.
+    pub fn mark(&self, segment: u32) -> Position {
+        let marks = self.frames.iter().map(|frame| frame.header.mark.min(Position::new(segment, frame.offset)));
+        marks.max().unwrap_or_default()
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Kind, Result};
+use crate::format::SEGMENT_BYTES_LIMIT;
 use crate::format::frame::FrameHead;
 use crate::format::index::{self, Body, Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -259,7 +260,9 @@ pub(crate) fn open_file(
     let file = disk.open(&path, access).map_err(failed)?;
     let bytes = file.bytes().map_err(failed)?;
     let bytes = u32::try_from(bytes)
-        .map_err(|_| Error::new(Kind::Corrupt, format!("{} is {bytes} bytes long, not a segment", path.display())))?;
+        .ok()
+        .filter(|bytes| *bytes <= SEGMENT_BYTES_LIMIT)
+        .ok_or_else(|| Error::new(Kind::Corrupt, format!("{} is {bytes} bytes long, not a segment", path.display())))?;
     Ok(Arc::new(SegmentFile::new(segment, incarnation, file, bytes)))
 }
 

@@ -10,6 +10,7 @@ mod sequence;
 
 pub use hash::{HashKey, KeySpan, hash_all};
 pub use map::{HashRange, SHARDS_MAX, Shard, ShardId, ShardMap};
+pub(crate) use sequence::STREAM_ID_MAX;
 pub use sequence::{SEQUENCE_DIGITS, SequenceCodec, SequenceNumber};
 
 impl From<&Shard> for crate::format::snapshot::ShardEntry {

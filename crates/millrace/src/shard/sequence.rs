@@ -30,7 +30,7 @@ pub const SEQUENCE_DIGITS: usize = 56;
 /// The latest creation time that keeps the number's beginning, in seconds since 1970: in the year 3058.
 const CREATED_S_MAX: u64 = (1 << 35) - 1;
 /// The largest stream id.
-const STREAM_ID_MAX: u64 = (1 << 40) - 1;
+pub(crate) const STREAM_ID_MAX: u64 = (1 << 40) - 1;
 /// The constant in the topmost bits.
 const PREFIX: u64 = 0x205;
 /// The layout described above.

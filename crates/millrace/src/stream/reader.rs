@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
 use crate::format::index::{DAMAGED, RunPlace};
-use crate::format::record::Records;
+use crate::format::record::{RECORD_HEADER_BYTES, Records};
 use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
 use crate::log::segment::SegmentFile;
 use crate::log::walk::Located;
@@ -94,7 +94,8 @@ pub struct RunView {
 }
 
 impl Chunk {
-    /// The bytes of a run.
+    /// The bytes of a run, with the checksum that they were written with. That they are as many records as the run says
+    /// is looked at by whoever walks them: [`Records::are_all_of`] tells, and costs a walk.
     ///
     /// # Errors
     /// `Io` where the file cannot be mapped.
@@ -399,6 +400,9 @@ impl Reader {
         let (from, from_offset) = (self.record, records.offset());
         let rest = (entry.records - from) as usize;
         let rest_bytes = payload.len() - from_offset;
+        if rest > rest_bytes / RECORD_HEADER_BYTES {
+            return None;
+        }
         if rest <= gathered.records_left && rest_bytes <= gathered.bytes_left {
             self.record = entry.records;
             self.record_offset = payload.len();

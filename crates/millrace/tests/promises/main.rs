@@ -5,6 +5,7 @@
 mod damage;
 mod dice;
 mod fixtures;
+mod forged;
 mod kill;
 mod lifecycle;
 mod model;

@@ -138,9 +138,28 @@ fn a_snapshot_that_breaks_an_invariant_is_corrupt_and_a_newer_one_is_told_apart(
 
 #[test]
 fn the_last_id_is_not_given() {
-    let bytes = format!(r#"{{"version":0,"nextStreamId":{},"streams":[]}}"#, u64::MAX);
-    let state = State::from_snapshot(bytes.as_bytes()).expect("an empty state");
-    assert_eq!(refusal(&state, &create("a")), Kind::Unsupported);
+    let next = |id: u64| {
+        let bytes = format!(r#"{{"version":0,"nextStreamId":{id},"streams":[]}}"#);
+        State::from_snapshot(bytes.as_bytes()).expect("an empty state")
+    };
+    assert!(next(STREAM_ID_MAX).validate(&create("a")).is_ok());
+    for id in [STREAM_ID_MAX + 1, u64::MAX] {
+        assert_eq!(refusal(&next(id), &create("a")), Kind::Unsupported);
+    }
+}
+
+#[test]
+fn a_stream_whose_sequence_numbers_could_not_be_told_is_refused_before_it_is_created() {
+    let created_at = |created_ms| {
+        let config = StreamConfig::default();
+        Command::CreateStream { name: "a".into(), created_ms, config }
+    };
+    let last_ms = (1 << 35) * 1_000 - 1;
+    assert!(State::new().validate(&created_at(last_ms)).is_ok());
+    assert_eq!(refusal(&State::new(), &created_at(last_ms + 1)), Kind::InvalidArgument);
+    let snapshot = String::from_utf8(after(&[create("a")]).to_snapshot()).expect("JSON is UTF-8");
+    let late = snapshot.replace(r#""createdMs":1000"#, r#""createdMs":18446744073709551615"#);
+    assert_eq!(State::from_snapshot(late.as_bytes()).map_err(|error| error.kind()), Err(Kind::Corrupt));
 }
 
 fn any_command() -> impl Strategy<Value = Command> {

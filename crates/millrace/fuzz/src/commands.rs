@@ -1,0 +1,65 @@
+//! Commands of the control plane, with values on both sides of their limits.
+
+use millrace::fuzzing::{CleanTail, Command, Horizon};
+use millrace::{Durability, Retention, StreamConfig};
+
+use crate::Source;
+
+/// Any command, mostly for a stream that there is.
+pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
+    let kind = source.byte() % 9;
+    let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
+    match kind {
+        0 | 1 => {
+            let name = String::from_utf8_lossy(source.bytes(3)).into_owned();
+            Command::CreateStream { name, created_ms: source.number(1_000), config: config(source) }
+        }
+        2 => Command::DeleteStream { id },
+        3 => Command::StreamRemoved { id },
+        4 => Command::SetRetention { id, retention: retention(source) },
+        5 => Command::SetDurability { id, durability: durability(source) },
+        6 => Command::StreamOpened { id },
+        7 => {
+            let tail = CleanTail {
+                segment: source.number(1),
+                offset: source.number_32(4_096),
+                next_sequence: source.number(1),
+                last_frame_checksum: source.u32(),
+                last_arrival_ms: source.number(1_000),
+            };
+            Command::StreamClosed { id, tail }
+        }
+        _ => {
+            let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
+            let horizon = Horizon { segment, offset, sequence };
+            Command::HorizonAdvanced { id, horizon, expiry_clock_ms: source.number(1_000) }
+        }
+    }
+}
+
+fn config(source: &mut Source<'_>) -> StreamConfig {
+    if !source.one_in(2) {
+        return StreamConfig::default();
+    }
+    StreamConfig {
+        shards: source.number_32(128),
+        retention: retention(source),
+        durability: durability(source),
+        max_record_bytes: source.number_32(1_024),
+        // A stream may ask for all of the disk; that it then gets it is no finding.
+        preallocate_bytes: source.number(0) % (1 << 20),
+        codec: source.one_in(2).then(|| String::from_utf8_lossy(source.bytes(70)).into_owned()),
+    }
+}
+
+fn retention(source: &mut Source<'_>) -> Retention {
+    if source.one_in(4) { Retention::Unbounded } else { Retention::Hours(source.number_32(24)) }
+}
+
+fn durability(source: &mut Source<'_>) -> Durability {
+    match source.byte() % 3 {
+        0 => Durability::Synced,
+        1 => Durability::Os,
+        _ => Durability::Interval { ms: source.number_32(1) },
+    }
+}

@@ -1,0 +1,48 @@
+//! Doors for the fuzz targets (`crates/millrace/fuzz`) to decoders that nobody else may call. Only a build with
+//! `--cfg fuzzing` has this module, so nothing here is part of the API.
+
+use crate::error::Result;
+use crate::format::Position;
+use crate::log::draft::Place;
+use crate::shard::ShardMap;
+use crate::store;
+use crate::stream::pack::{Packer, Placement};
+
+pub use crate::control::{CleanTail, Command, Horizon, State};
+
+/// The id in a line of `MILLRACE`.
+pub fn decode_identity(line: &[u8]) -> Result<String> {
+    store::decode_identity("fuzzing".as_ref(), line).map(|identity| identity.store_id)
+}
+
+/// What a line of `LOCK` tells of the holder.
+#[must_use]
+pub fn decode_holder(line: &[u8]) -> Option<String> {
+    store::decode_holder(line).map(|holder| holder.to_string())
+}
+
+/// The frames that staged records are packed into, as if each stood at offset 4,096 of incarnation 1.
+pub fn pack(
+    staged: &[u8],
+    count: usize,
+    bytes_max: u32,
+    map: &ShardMap,
+    placements: &mut Vec<Placement>,
+) -> Result<Vec<Vec<u8>>> {
+    let mut packer = Packer::default();
+    packer.load(staged, count, bytes_max, map)?;
+    let mut frames = Vec::new();
+    let mut first_sequence = 1;
+    loop {
+        let known = placements.len();
+        if !packer.next_frame(staged, Some(placements)) {
+            return Ok(frames);
+        }
+        placements[known..].iter_mut().for_each(|placement| placement.sequence += first_sequence);
+        let mark = Position::default();
+        let (incarnation, offset, arrival_ms, mark_sequence, previous_checksum) = (1, 4_096, 0, 0, 0);
+        let place = Place { incarnation, offset, first_sequence, arrival_ms, mark, mark_sequence, previous_checksum };
+        first_sequence += u64::from(packer.draft.records());
+        frames.push(packer.draft.place(place).0.to_vec());
+    }
+}
