@@ -30,7 +30,7 @@ pub use format::Position;
 pub use format::record::stage_record;
 pub use log::notify::{Change, Registration, Wake};
 pub use log::segment::{SegmentFile, SegmentView};
-pub use log::{Finding, Meaning};
+pub use log::{Finding, Meaning, Shards};
 pub use stream::pack::Placement;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
 pub use stream::{Appended, Commit, Stream, StreamDescription};

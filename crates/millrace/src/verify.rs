@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
-use crate::log::{Finding, Meaning, Scan, build_index, scan_segment};
+use crate::log::{Finding, FoundFrame, Meaning, Scan, Shards, build_index, damage_of, scan_segment};
 use crate::stream::Stream;
 
 /// What a verification has read and found.
@@ -13,7 +13,7 @@ pub struct Verification {
     pub segments: u64,
     /// How many frames were read.
     pub frames: u64,
-    /// How many records they hold.
+    /// How many records they hold that are what was written.
     pub records: u64,
     /// How many bytes of log were read.
     pub bytes: u64,
@@ -62,6 +62,7 @@ impl Stream {
                     segment: segment.index,
                     bytes: 0..end,
                     sequences: segment.first_sequence..segment.first_sequence,
+                    shards: Shards::Of(Vec::new()),
                     meaning: Meaning::Unreadable,
                 });
             }
@@ -76,27 +77,9 @@ impl Stream {
 
 impl Verification {
     fn add(&mut self, log: &str, segment: u32, first_sequence: u64, end: u32, scan: &Scan) {
-        let mut offset = SEGMENT_HEADER_BYTES;
-        let mut next_sequence = first_sequence;
-        let mut damaged = |bytes: std::ops::Range<u32>, sequences: std::ops::Range<u64>| {
-            let meaning = Meaning::Damaged;
-            self.findings.push(Finding { log: log.to_owned(), segment, bytes, sequences, meaning });
-        };
-        for frame in &scan.frames {
-            if frame.offset > offset {
-                damaged(offset..frame.offset, next_sequence..frame.header.first_sequence);
-            }
-            next_sequence = frame.header.first_sequence + u64::from(frame.header.records);
-            if !frame.intact {
-                damaged(frame.offset..frame.end(), frame.header.first_sequence..next_sequence);
-            }
-            offset = frame.end();
-        }
-        if offset < end {
-            damaged(offset..end, next_sequence..next_sequence + 1);
-        }
+        self.findings.extend(damage_of(log, segment, first_sequence, end, scan));
         self.segments += 1;
         self.frames += scan.frames.len() as u64;
-        self.records += scan.frames.iter().map(|frame| u64::from(frame.header.records)).sum::<u64>();
+        self.records += scan.frames.iter().map(FoundFrame::intact_records).sum::<u64>();
     }
 }

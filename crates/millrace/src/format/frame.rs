@@ -93,6 +93,12 @@ impl RunEntry {
         start..start + self.payload_bytes as usize
     }
 
+    /// Whether the run's payload is what was written. `frame` holds at least the frame's bytes.
+    #[must_use]
+    pub fn is_intact(&self, frame: &[u8]) -> bool {
+        frame.get(self.payload()).is_some_and(|bytes| crc32c(bytes) == self.checksum)
+    }
+
     /// Writes the entry; `seed` is the frame's.
     pub fn encode(&self, out: &mut [u8], seed: u32) {
         assert_eq!(out.len(), RUN_ENTRY_BYTES, "room for one entry");
@@ -274,10 +280,7 @@ impl<'a> FrameHead<'a> {
     /// Whether every run is one, and its payload is what was written. `frame` holds at least the frame's bytes.
     #[must_use]
     pub fn payloads_are_intact(&self, frame: &[u8]) -> bool {
-        (0..self.runs()).all(|run| {
-            let entry = self.run(run);
-            entry.is_some_and(|entry| frame.get(entry.payload()).is_some_and(|bytes| crc32c(bytes) == entry.checksum))
-        })
+        (0..self.runs()).all(|run| self.run(run).is_some_and(|entry| entry.is_intact(frame)))
     }
 }
 

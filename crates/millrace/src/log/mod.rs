@@ -14,6 +14,7 @@
 mod append;
 mod commit;
 pub(crate) mod draft;
+mod finding;
 pub mod notify;
 mod open;
 mod prepare;
@@ -38,9 +39,9 @@ use notify::Notifier;
 use prepare::Pace;
 use segment::{Segment, SegmentFile};
 
+pub use finding::{Finding, Meaning, Shards};
 pub(crate) use open::log_is_unused;
-pub use recover::{Finding, Meaning};
-pub(crate) use scan::{Scan, build_index, scan_segment};
+pub(crate) use scan::{FoundFrame, Scan, build_index, damage_of, scan_segment};
 
 /// What a log is made with.
 #[derive(Clone, Debug)]

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use parking_lot::{Mutex, RwLock};
 
 use super::append::{open_segment, opening_frame};
+use super::finding::{Finding, Meaning, Shards};
 use super::notify::Notifier;
 use super::prepare::{Ahead, Prepared, make_first};
-use super::recover::{Finding, Meaning, recover};
+use super::recover::recover;
 use super::scan::{read_opening, scan_segment};
 use super::segment::{Segment, index_path, open_file, read_header, segment_path};
 use super::{Log, LogConfig, Tail, Writer};
@@ -207,6 +208,7 @@ impl Log {
                     segment: previous_end.segment,
                     bytes: 0..previous_end.offset,
                     sequences: known..after.first_sequence,
+                    shards: Shards::Any,
                     meaning: Meaning::Damaged,
                 });
             }
@@ -227,6 +229,7 @@ impl Log {
                 segment: newest.index,
                 bytes: SEGMENT_HEADER_BYTES..end,
                 sequences: newest.first_sequence..newest.first_sequence,
+                shards: Shards::Of(Vec::new()),
                 meaning: Meaning::Unreadable,
             }));
         };
