@@ -58,13 +58,19 @@ impl Drop for Store {
 }
 
 /// The text of `MILLRACE`. Further fields are left to later versions.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Identity {
     format: String,
     version: u32,
     store_id: String,
     created: String,
+}
+
+impl Identity {
+    fn new(created: String, random: u64) -> Identity {
+        Identity { format: FORMAT.into(), version: STORE_VERSION, store_id: format!("{random:016x}"), created }
+    }
 }
 
 /// The part of the identity that every version has.
@@ -103,7 +109,7 @@ impl Store {
             None => {
                 // The look before the lock may be out of date by now.
                 refuse_foreign(&path, create)?;
-                write_identity(&path, since, entropy.random())?
+                write_identity(&path, Identity::new(since, entropy.random()))?
             }
         };
         Ok(Store { path, identity, lock })
@@ -273,10 +279,8 @@ fn decode_identity(path: &Path, line: &[u8]) -> Result<Identity> {
 }
 
 /// Makes the directory a store: whole and on disk, or not at all.
-fn write_identity(path: &Path, created: String, random: u64) -> Result<Identity> {
+fn write_identity(path: &Path, identity: Identity) -> Result<Identity> {
     let failed = |error| Error::io(format!("cannot create a store in {}", path.display()), error);
-    let identity =
-        Identity { format: FORMAT.into(), version: STORE_VERSION, store_id: format!("{random:016x}"), created };
     let in_the_making = path.join(IDENTITY_IN_THE_MAKING);
     let mut file = File::create(&in_the_making).map_err(failed)?;
     file.write_all(&json_line(&identity)).and_then(|()| file.sync_all()).map_err(failed)?;
@@ -305,6 +309,9 @@ fn first_line(file: &File) -> io::Result<Vec<u8>> {
 fn not_a_store(path: &Path, came: &str) -> Error {
     Error::new(Kind::NotAStore, format!("expected a Millrace store at {}, got {came}", path.display()))
 }
+
+mod copy;
+pub(crate) use copy::{ReadStore, UnfinishedStore};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,15 @@
 //! Verification: every frame and every run of a stream is read and held against its checksums, every index against
-//! its segment. Nothing is changed.
+//! its segment. Nothing is changed: [`verify`] looks at a store without opening it, also where it could not be opened.
 
-use crate::error::Result;
+use std::path::Path;
+
+use crate::engine::{Engine, OpenOptions};
+use crate::environment::Environment;
+use crate::error::{Kind, Result};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
-use crate::log::{Finding, FoundFrame, Meaning, Scan, Shards, build_index, damage_of, scan_segment};
+use crate::log::{Finding, Meaning, Scan, Shards, build_index, damage_of, scan_segment};
+use crate::repair::{Damage, Examined};
+use crate::shard::SequenceCodec;
 use crate::stream::Stream;
 
 /// What a verification has read and found.
@@ -52,18 +58,24 @@ impl Stream {
             let end = part(segment.index, segment.end());
             let file = segment.open(&*log.environment.disk)?;
             let scan = scan_segment(&file, end)?;
-            outcome.add(&log.config.name, segment.index, segment.first_sequence, end, &scan);
-            if let Some(summary) = segment.summary()
+            let ends = (end, segment.summary().map(|summary| summary.next_sequence));
+            let damage = damage_of(&log.config.name, segment.index, segment.first_sequence, ends, &scan);
+            outcome.add(&scan);
+            let is_whole = damage.is_empty();
+            outcome.findings.extend(damage);
+            // Where frames are damaged, an index that lists them is right.
+            if is_whole
+                && let Some(summary) = segment.summary()
                 && (segment.read_index(&*log.environment.disk).ok(), *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
             {
                 outcome.findings.push(Finding {
                     log: log.config.name.clone(),
                     segment: segment.index,
-                    bytes: 0..end,
-                    sequences: segment.first_sequence..segment.first_sequence,
+                    bytes: 0..0,
+                    sequences: 0..0,
                     shards: Shards::Of(Vec::new()),
-                    meaning: Meaning::Unreadable,
+                    meaning: Meaning::Index,
                 });
             }
             outcome.bytes += u64::from(end);
@@ -75,11 +87,101 @@ impl Stream {
     }
 }
 
+/// What the verification of a whole store has read and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreVerification {
+    /// How many streams were read.
+    pub streams: u64,
+    /// What was read of them; the findings are among the damages.
+    pub read: Verification,
+    /// What is damaged; nothing, if all is well.
+    pub damages: Vec<Damage>,
+}
+
+/// Reads a whole store and reports what is damaged, whether or not it could be opened. Nothing is changed, and nobody
+/// can open the store for writing meanwhile; where this process itself has it open, what is durable is read.
+/// `progress` is called after each segment with the bytes read so far and their total; it returns whether to go on.
+///
+/// # Errors
+/// `Locked` (another process has it open), `NotAStore`, `FormatNewer`, `Unsupported`, `Io`.
+///
+/// ```
+/// use millrace::{Engine, Environment, OpenOptions, verify};
+/// # let directory = tempfile::tempdir().unwrap();
+/// Engine::open(directory.path(), OpenOptions::default())?.close()?;
+/// let verification = verify(directory.path(), &Environment::default(), |_done, _total| true)?;
+/// assert!(verification.damages.is_empty());
+/// # Ok::<(), millrace::Error>(())
+/// ```
+pub fn verify(
+    path: &Path,
+    environment: &Environment,
+    mut progress: impl FnMut(u64, u64) -> bool,
+) -> Result<StoreVerification> {
+    let examined = match Examined::new(path, environment) {
+        Err(error) if error.kind() == Kind::Locked => return verify_open(path, &mut progress),
+        other => other?,
+    };
+    let mut outcome = StoreVerification { damages: examined.damages.clone(), ..StoreVerification::default() };
+    let total = examined.streams.iter().map(|stream| stream.remains.bytes()).sum();
+    for stream in &examined.streams {
+        let (name, codec) = (&stream.entry.name, stream.codec());
+        outcome.streams += 1;
+        outcome.damages.extend(stream.damages.iter().cloned());
+        let mut findings = stream.remains.findings.clone();
+        for part in &stream.remains.parts {
+            let read = stream.remains.read(part)?;
+            findings.extend(read.findings);
+            outcome.read.add(&read.scan);
+            outcome.read.bytes += u64::from(part.end);
+            if !progress(outcome.read.bytes, total) {
+                return Ok(outcome);
+            }
+        }
+        outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(name, finding, codec)));
+        let complaints = examined.disk.complaints(&stream.remains.config.directory);
+        outcome.damages.extend(complaints.iter().map(|complaint| Damage::note(name, complaint)));
+    }
+    Ok(outcome)
+}
+
+/// The same for a store that this process has open.
+fn verify_open(path: &Path, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<StoreVerification> {
+    let engine = Engine::open(path, OpenOptions { create: false, ..OpenOptions::default() })?;
+    let mut outcome = StoreVerification::default();
+    for summary in engine.list_streams()? {
+        outcome.streams += 1;
+        let verified = engine.stream(&summary.name).and_then(|stream| {
+            let before = outcome.read.bytes;
+            let read = stream.verify(|done, total| progress(before + done, before + total))?;
+            let mut findings = stream.describe().findings;
+            findings.extend(
+                read.findings.iter().filter(|finding| !findings.contains(finding)).cloned().collect::<Vec<_>>(),
+            );
+            let codec = SequenceCodec::new(summary.created_ms / 1_000, summary.id).ok();
+            outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(&summary.name, finding, codec)));
+            Ok(read)
+        });
+        match verified {
+            Ok(read) => outcome.read.count(&read),
+            Err(error) => outcome.damages.push(Damage::note(&summary.name, &error.to_string())),
+        }
+    }
+    engine.close()?;
+    Ok(outcome)
+}
+
 impl Verification {
-    fn add(&mut self, log: &str, segment: u32, first_sequence: u64, end: u32, scan: &Scan) {
-        self.findings.extend(damage_of(log, segment, first_sequence, end, scan));
+    fn count(&mut self, more: &Verification) {
+        self.segments += more.segments;
+        self.frames += more.frames;
+        self.records += more.records;
+        self.bytes += more.bytes;
+    }
+
+    pub(crate) fn add(&mut self, scan: &Scan) {
         self.segments += 1;
         self.frames += scan.frames.len() as u64;
-        self.records += scan.frames.iter().map(FoundFrame::intact_records).sum::<u64>();
+        self.records += scan.intact_records();
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::command::Command;
-use super::state::State;
+use super::state::{State, StreamEntry};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
@@ -28,7 +28,7 @@ pub(crate) struct Journal {
     compacted_at: Position,
 }
 
-fn config(directory: &Path) -> LogConfig {
+pub(super) fn config(directory: &Path) -> LogConfig {
     LogConfig {
         name: "control log".to_owned(),
         directory: directory.to_path_buf(),
@@ -102,6 +102,28 @@ impl Journal {
     pub fn close(&self) -> Result<()> {
         self.log.close().map(|_tail| ())
     }
+}
+
+/// Makes a control log that begins with a state, durably.
+///
+/// # Errors
+/// `Corrupt` where the streams break an invariant of the state, `Unsupported` where they are too many for a snapshot,
+/// `DiskFull`, `Io`.
+pub(crate) fn write(
+    environment: &Environment,
+    directory: &Path,
+    next_stream_id: u64,
+    streams: Vec<StreamEntry>,
+) -> Result<()> {
+    let state = State::of(next_stream_id, streams)?;
+    if state.to_snapshot().len() > SNAPSHOT_BYTES_MAX {
+        let message = format!("expected a state of at most {SNAPSHOT_BYTES_MAX} bytes, got more: too many streams");
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let log = Log::create(environment.clone(), config(directory))?;
+    let mut journal = Journal { compacted_at: log.published(), log, state };
+    journal.compact()?;
+    journal.close()
 }
 
 /// Makes the log under another name, so that under its own it is whole or not there: nobody could tell a half made

@@ -37,8 +37,11 @@ pub enum Meaning {
     Damaged,
     /// Records behind the last mark were cut; they may have been acknowledged.
     PossiblyAcknowledged,
-    /// The segment's header, opening or index is damaged; where only one of the latter is, nothing is lost.
+    /// The segment's header or opening is damaged. Without its header, the frames of a segment that is not sealed
+    /// cannot be verified; otherwise no record is lost.
     Unreadable,
+    /// The segment's index is damaged. It can be made again, and no record is lost.
+    Index,
 }
 
 impl Shards {
@@ -74,7 +77,8 @@ impl std::fmt::Display for Meaning {
         f.write_str(match self {
             Meaning::Damaged => "acknowledged records are damaged or missing",
             Meaning::PossiblyAcknowledged => "records were cut that may have been acknowledged",
-            Meaning::Unreadable => "the segment's header, opening or index is damaged",
+            Meaning::Unreadable => "the segment's header or opening is damaged",
+            Meaning::Index => "the segment's index is damaged",
         })
     }
 }
@@ -84,9 +88,17 @@ impl std::fmt::Display for Finding {
         let Finding { log, segment, bytes, sequences, shards, meaning } = self;
         let (from, to) = (bytes.start, bytes.end);
         let (first, next) = (sequences.start, sequences.end);
-        write!(
-            f,
-            "{log}: {meaning}: segment {segment}, bytes {from} to {to}, {shards}, sequences from {first} below {next}"
-        )
+        write!(f, "{log}: {meaning}: segment {segment}")?;
+        if !bytes.is_empty() {
+            write!(f, ", bytes {from} to {to}")?;
+        }
+        match (shards, meaning) {
+            (Shards::Of(shards), Meaning::Unreadable | Meaning::Index) if shards.is_empty() => {
+                f.write_str("; no record is lost")
+            }
+            // Commands of the control log have neither.
+            (Shards::Of(shards), _) if shards.is_empty() => Ok(()),
+            _ => write!(f, ", {shards}, sequences from {first} below {next}"),
+        }
     }
 }

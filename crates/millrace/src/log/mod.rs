@@ -19,6 +19,8 @@ pub mod notify;
 mod open;
 mod prepare;
 mod recover;
+pub(crate) mod remains;
+pub(crate) mod rewrite;
 mod scan;
 mod seal;
 pub mod segment;
@@ -41,7 +43,7 @@ use segment::{Segment, SegmentFile};
 
 pub use finding::{Finding, Meaning, Shards};
 pub(crate) use open::log_is_unused;
-pub(crate) use scan::{FoundFrame, Scan, build_index, damage_of, scan_segment};
+pub(crate) use scan::{Scan, build_index, damage_of, scan_segment};
 
 /// What a log is made with.
 #[derive(Clone, Debug)]

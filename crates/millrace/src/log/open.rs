@@ -25,7 +25,7 @@ use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 
 /// The first segment's number and the first sequence of a log: 0 means "before everything".
-const FIRST: u32 = 1;
+pub(super) const FIRST: u32 = 1;
 
 /// What a log is put together from.
 type Parts = (Vec<Arc<Segment>>, Writer, Ahead);
@@ -63,7 +63,7 @@ impl Files {
     }
 
     /// Looks through the directory and removes what an interrupted step left half done.
-    fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Files> {
+    pub fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Files> {
         let failed = |error| Error::io(format!("could not read {}", config.directory.display()), error);
         let mut files =
             Files { sealed: BTreeMap::new(), unsealed: BTreeMap::new(), next_sequence: 1, spares: Vec::new() };
@@ -172,7 +172,9 @@ impl Log {
 
     /// Opens the log of a directory: behind `clean`, where its close said that it ends, or by recovery.
     pub fn open(environment: Environment, config: LogConfig, clean: Option<Tail>) -> Result<(Arc<Log>, Vec<Finding>)> {
-        let files = Files::list(&*environment.disk, &config)?;
+        let mut files = Files::list(&*environment.disk, &config)?;
+        // Should the last segment be missing, what was given of it was below this.
+        files.next_sequence = files.next_sequence.max(clean.map_or(0, |tail| tail.next_sequence));
         if let Some(tail) = clean
             && let Some((segments, writer, ahead)) = continue_behind(&environment, &config, &files, &tail)?
         {
@@ -241,7 +243,7 @@ impl Log {
     }
 
     /// All that `writer` has written is durable.
-    fn assemble(
+    pub(super) fn assemble(
         environment: Environment,
         config: LogConfig,
         segments: Vec<Arc<Segment>>,

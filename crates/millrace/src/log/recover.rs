@@ -35,6 +35,7 @@ pub(super) struct Recovered {
 }
 
 /// Which part of a log's files is the log, by the rule of `docs/format.md`. Finding it changes nothing.
+#[derive(Debug)]
 pub(super) struct Found {
     /// The unsealed segments that are part of the log, and where each ends.
     pub kept: Vec<(Arc<SegmentFile>, u32)>,
@@ -123,6 +124,10 @@ pub(super) fn find(environment: &Environment, config: &LogConfig, files: &Files,
         } else {
             walk.unlinked = true;
         }
+    }
+    // The last segment of a log that was closed in order is never trimmed.
+    if floor.offset > 0 && !files.all().contains(&floor.segment) {
+        walk.report_damage(floor.segment, 0..floor.offset, walk.tail.next_sequence + 1);
     }
     let Walk { tail, findings, broken, .. } = walk;
     Ok(Found { kept, cut, mark, tail, broken, findings })
@@ -334,7 +339,12 @@ fn write_again(file: &SegmentFile, mark: Position, end: u32) -> Result<()> {
 }
 
 /// Makes the segment in which appending goes on; it says where the recovered log ends.
-fn start_behind(environment: &Environment, config: &LogConfig, ahead: &mut Ahead, tail: &Tail) -> Result<Writer> {
+pub(super) fn start_behind(
+    environment: &Environment,
+    config: &LogConfig,
+    ahead: &mut Ahead,
+    tail: &Tail,
+) -> Result<Writer> {
     let mut opening = opening_frame(config, tail, &[]);
     let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
     let prepared = make_first(environment, config, ahead, room)?;

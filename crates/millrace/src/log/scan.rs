@@ -124,6 +124,11 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
+    /// How many records that are what was written the frames hold.
+    pub fn intact_records(&self) -> u64 {
+        self.frames.iter().map(FoundFrame::intact_records).sum()
+    }
+
     /// The highest mark that a frame of this segment carries.
     pub fn mark(&self) -> Position {
         self.frames.iter().map(|frame| frame.header.mark).max().unwrap_or_default()
@@ -153,9 +158,16 @@ pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
     Ok(scan)
 }
 
-/// What is damaged in a segment up to `end`, as a scan that ended there found it. `first_sequence` is that of the
-/// segment's first frame.
-pub(crate) fn damage_of(log: &str, segment: u32, first_sequence: u64, end: u32, scan: &Scan) -> Vec<Finding> {
+/// What is damaged in a segment, as a scan found it. `first_sequence` is that of the segment's first frame, `ends` says
+/// where the segment ends and, if that is known, which sequence comes next.
+pub(crate) fn damage_of(
+    log: &str,
+    segment: u32,
+    first_sequence: u64,
+    ends: (u32, Option<u64>),
+    scan: &Scan,
+) -> Vec<Finding> {
+    let (end, known_next) = ends;
     let mut findings = Vec::new();
     let gap = |bytes, sequences| {
         let (log, shards, meaning) = (log.to_owned(), Shards::Any, Meaning::Damaged);
@@ -173,7 +185,8 @@ pub(crate) fn damage_of(log: &str, segment: u32, first_sequence: u64, end: u32, 
         offset = frame.end();
     }
     if offset < end {
-        findings.push(gap(offset..end, next_sequence..next_sequence + 1));
+        let next = known_next.map_or(next_sequence + 1, |known| known.max(next_sequence));
+        findings.push(gap(offset..end, next_sequence..next));
     }
     findings
 }

@@ -8,5 +8,6 @@ mod kill;
 mod lifecycle;
 mod model;
 mod power;
+mod repair;
 mod retention;
 mod support;
