@@ -52,7 +52,10 @@ impl Journal {
         let (log, findings) = Log::open(environment.clone(), config, None)?;
         // A command that is lost from the middle makes all that follows meaningless.
         if let Some(damage) = findings.iter().find(|finding| finding.meaning != Meaning::PossiblyAcknowledged) {
-            return Err(Error::new(Kind::Corrupt, format!("{damage}; restore the store from a copy")));
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!("{damage}; restore the store from a copy, or save what is good of it with millrace repair"),
+            ));
         }
         let state = replay(&log)?;
         let mut journal = Journal { compacted_at: log.published(), log, state };
@@ -148,7 +151,9 @@ fn replay(log: &Log) -> Result<State> {
     while let Some(located) = log.locate(position, limit)? {
         let damaged = || {
             let place = Position::new(located.segment.index, located.offset);
-            let message = format!("the control log is damaged at {place}; restore the store from a copy");
+            let message = format!(
+                "the control log is damaged at {place}; restore the store from a copy, or save what is good of it with millrace repair"
+            );
             Error::new(Kind::Corrupt, message)
         };
         let head = located.file.frame(located.offset, located.end)?.ok_or_else(damaged)?;

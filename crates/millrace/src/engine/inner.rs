@@ -295,7 +295,10 @@ fn control_log_exists(environment: &Environment, directory: &Path) -> Result<boo
     };
     let exists = holds("control", |name| name.ends_with(".seg"))?;
     if !exists && holds("streams", |_| true)? {
-        let message = format!("{} holds streams and no control log; restore it from a copy", directory.display());
+        let message = format!(
+            "{} holds streams and no control log; restore it from a copy, or save the streams with millrace repair",
+            directory.display()
+        );
         return Err(Error::new(Kind::Corrupt, message));
     }
     Ok(exists)

@@ -135,7 +135,8 @@ impl Examined {
         entry.created_ms = beginning.map_or(0, |(created_ms, _)| created_ms);
         entry.expiry_clock_ms = entry.created_ms;
         let mut said = format!(
-            "its creation is missing from the control log; it comes back from {place} with default settings and without end of its retention"
+            "the control log has lost its creation; a repair brings it back under this name from {place}, with default \
+             settings and without end of its retention"
         );
         match remains.shards()? {
             Ok(shards) => {

@@ -3,254 +3,17 @@
 //! What is good is what a reader of the store itself reads over all damage. So each damage is made twice: one store is
 //! opened and read, the other is repaired, and its copy is read.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+mod bad_sectors;
+mod fixture;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use millrace::clock::ManualClock;
-use millrace::disk::{Access, Disk, DiskFile, OsDisk};
-use millrace::map::{PrivateMap, SharedMap};
-use millrace::{
-    Durability, Engine, Environment, Kind, Meaning, ReaderOptions, Repair, Retention, Shards, StartAt, Step, Stream,
-    StreamConfig, Visibility, repair, verify,
-};
-use tempfile::TempDir;
+use millrace::{Engine, Environment, Kind, Meaning, Retention, Shards, StreamConfig, repair, verify};
 
-use crate::support::{HOUR_MS, Record, START_MS, append, copy_tree, directory, open, options, read_all, unpack};
-
-const SEGMENT_HEADER_BYTES: usize = 4096;
-const STREAM: &str = "streams/0000000000000001/";
-
-/// How the store was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    Closed,
-    Crashed,
-}
-
-/// A store's files, and the records that were in its streams.
-struct Fixture {
-    files: BTreeMap<String, Vec<u8>>,
-    records: BTreeMap<String, Vec<Record>>,
-}
-
-fn files_of(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    fn add(root: &Path, below: &str, files: &mut BTreeMap<String, Vec<u8>>) {
-        for entry in std::fs::read_dir(root.join(below)).expect("a directory") {
-            let entry = entry.expect("an entry");
-            let name = format!("{below}{}", entry.file_name().to_string_lossy());
-            if entry.path().is_dir() {
-                add(root, &format!("{name}/"), files);
-            } else {
-                files.insert(name, std::fs::read(entry.path()).expect("a file"));
-            }
-        }
-    }
-    let mut files = BTreeMap::new();
-    add(root, "", &mut files);
-    // Who holds the store is no part of it.
-    files.remove("LOCK");
-    files
-}
-
-/// A stream of three shards with a sealed segment and one that is written to, each frame with a run of every shard;
-/// and one of other settings.
-fn fixture(left: Left) -> Fixture {
-    let directory = directory();
-    let clock = Arc::new(ManualClock::new(START_MS));
-    let engine = open(directory.path(), &clock);
-    let config = StreamConfig { shards: 3, codec: Some("json".into()), ..StreamConfig::default() };
-    let stream = engine.create_stream("small", config).expect("a stream");
-    clock.advance_ms(5_000);
-    let config =
-        StreamConfig { retention: Retention::Unbounded, durability: Durability::Os, ..StreamConfig::default() };
-    let other = engine.create_stream("other", config).expect("a stream");
-    let put = |from: usize| {
-        let texts: Vec<_> = (from..from + 9).map(|n| (format!("key-{n}"), format!("the data of record {n}"))).collect();
-        let records: Vec<_> = texts.iter().map(|(key, data)| (key.as_str(), data.as_bytes())).collect();
-        append(&stream, &records).expect("appended");
-        stream.flush().expect("flushed");
-        append(&other, &records[..1]).expect("appended");
-    };
-    for frame in 0..3 {
-        put(frame * 9);
-        clock.advance_ms(1_000);
-    }
-    // The first segments are too old now for what comes next.
-    clock.advance_ms(2 * HOUR_MS);
-    (3..6).for_each(|frame| put(frame * 9));
-    while !directory.path().join(format!("{STREAM}00000001.idx")).exists() {
-        std::thread::yield_now();
-    }
-    other.flush().expect("flushed");
-    let records = [&stream, &other].map(|stream| (stream.name().to_owned(), read_all(stream))).into();
-    let copy = crate::support::directory();
-    copy_tree(directory.path(), copy.path());
-    engine.close().expect("closed");
-    let files = files_of(if left == Left::Closed { directory.path() } else { copy.path() });
-    Fixture { files, records }
-}
-
-impl Fixture {
-    fn write(&self, root: &Path) {
-        for (name, bytes) in &self.files {
-            let path = root.join(name);
-            std::fs::create_dir_all(path.parent().expect("in the store")).expect("a directory");
-            std::fs::write(path, bytes).expect("written");
-        }
-    }
-
-    /// The bytes in use of a file.
-    fn used(&self, file: &str) -> usize {
-        let bytes = &self.files[file];
-        bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
-    }
-
-    /// Damages of one file: flipped bits and truncations at a stride that meets every part.
-    fn damages(&self, file: &str) -> Vec<Damage> {
-        let is_segment = file.ends_with(".seg");
-        let is_zero = |byte: &usize| is_segment && (72..SEGMENT_HEADER_BYTES).contains(byte);
-        let places = (0..self.used(file)).filter(|byte| !is_zero(byte)).step_by(if is_segment { 37 } else { 23 });
-        let flips = places.clone().map(|byte| Damage { file: file.to_owned(), change: Change::Flip(byte) });
-        let cuts = places.step_by(5).map(|bytes| Damage { file: file.to_owned(), change: Change::Cut(bytes) });
-        flips.chain(cuts).collect()
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    /// A bit of this byte.
-    Flip(usize),
-    /// To this length.
-    Cut(usize),
-    /// These bytes become zeros.
-    Zero(Range<usize>),
-    Remove,
-}
-
-#[derive(Clone, Debug)]
-struct Damage {
-    file: String,
-    change: Change,
-}
-
-impl Damage {
-    fn apply(&self, root: &Path) {
-        let path = root.join(&self.file);
-        if matches!(self.change, Change::Remove) {
-            return std::fs::remove_file(path).expect("removed");
-        }
-        let mut bytes = std::fs::read(&path).expect("a file");
-        match &self.change {
-            Change::Flip(byte) => bytes[*byte] ^= 1 << (byte % 8),
-            Change::Cut(length) => bytes.truncate(*length),
-            Change::Zero(range) => bytes[range.clone()].fill(0),
-            Change::Remove => {}
-        }
-        std::fs::write(path, bytes).expect("written");
-    }
-
-    /// Whether it hits a segment's header, which a reader needs and repair can do without.
-    fn is_of_a_header(&self) -> bool {
-        self.file.ends_with(".seg") && matches!(self.change, Change::Flip(byte) if byte < SEGMENT_HEADER_BYTES)
-    }
-}
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new(START_MS + 10 * HOUR_MS))
-}
-
-fn environment() -> Environment {
-    let clock: Arc<ManualClock> = clock();
-    Environment { clock, ..Environment::default() }
-}
-
-/// All that is durable of a stream, over all damage.
-fn read_over(stream: &Stream) -> Vec<Record> {
-    let options = ReaderOptions { shard: None, from: StartAt::TrimHorizon, visibility: Visibility::Durable };
-    let mut reader = stream.reader(options).expect("a reader");
-    let mut records = Vec::new();
-    loop {
-        match reader.next(7, 1 << 20) {
-            Ok(Step::Chunk(chunk)) => unpack(&chunk, &mut records),
-            Ok(Step::AtTail) => return records,
-            Err(error) => {
-                assert_eq!(error.kind(), Kind::Corrupt, "{error}");
-                reader.skip_damage().expect("skipped");
-            }
-        }
-    }
-}
-
-/// What the store itself still gives to readers, by stream; nothing of what cannot be opened.
-fn readable(root: &Path) -> BTreeMap<String, Vec<Record>> {
-    let Ok(engine) = Engine::open(root, options(&clock())) else { return BTreeMap::new() };
-    let mut records = BTreeMap::new();
-    for summary in engine.list_streams().expect("open") {
-        if let Ok(stream) = engine.stream(&summary.name) {
-            records.insert(summary.name, read_over(&stream));
-        }
-    }
-    engine.close().expect("closed");
-    records
-}
-
-/// A store, its copy, and what the repair said.
-struct Repaired {
-    _directory: TempDir,
-    copy: PathBuf,
-    repair: Repair,
-}
-
-fn repaired(fixture: &Fixture, damage: impl Fn(&Path)) -> Repaired {
-    let directory = directory();
-    let (store, copy) = (directory.path().join("store"), directory.path().join("copy"));
-    fixture.write(&store);
-    damage(&store);
-    let before = files_of(&store);
-    let repair = repair(&store, &copy, &environment(), |_, _| true).expect("repaired").expect("not stopped");
-    assert!(files_of(&store) == before, "the store is as it was");
-    Repaired { _directory: directory, copy, repair }
-}
-
-impl Repaired {
-    /// Opens the copy, which must be a store that nobody would call repaired; returns its records.
-    fn judge(&self, fixture: &Fixture) -> BTreeMap<String, Vec<Record>> {
-        let verified = verify(&self.copy, &environment(), |_, _| true).expect("verified");
-        assert_eq!(verified.damages, [], "the copy verifies");
-        let engine = open(&self.copy, &clock());
-        let mut records = BTreeMap::new();
-        for summary in engine.list_streams().expect("open") {
-            let stream = engine.stream(&summary.name).expect("a stream");
-            let read = read_all(&stream);
-            assert!(read.windows(2).all(|pair| pair[0].sequence < pair[1].sequence), "in order");
-            let told = self.repair.streams.iter().find(|told| told.name == summary.name).expect("reported");
-            assert_eq!((told.id, told.records), (summary.id, read.len() as u64));
-            let mut of_shards: Vec<_> = (0..summary.config.shards)
-                .flat_map(|shard| crate::support::read(&stream, Some(shard), StartAt::TrimHorizon).expect("readable"))
-                .collect();
-            of_shards.sort_by_key(|record| record.sequence);
-            assert_eq!(of_shards, read, "every shard");
-            let placement = append(&stream, &[("later", b"more")]).expect("appended")[0];
-            // A stream without its name is told by what it holds.
-            let written = fixture.records.get(&summary.name).or_else(|| {
-                fixture.records.values().find(|written| read.iter().all(|record| written.contains(record)))
-            });
-            let given = written.and_then(|written| written.last()).expect("records").sequence;
-            assert!(placement.sequence > given, "sequence {} is given again", placement.sequence);
-            records.insert(summary.name, read);
-        }
-        assert_eq!(engine.warnings(), Vec::<String>::new(), "nothing to complain about");
-        engine.close().expect("closed");
-        records
-    }
-
-    fn messages(&self) -> Vec<String> {
-        self.repair.damages.iter().map(ToString::to_string).collect()
-    }
-}
+use crate::support::{HOUR_MS, Record, START_MS, append, copy_tree, directory, open, options, read_all};
+use fixture::{Change, Damage, Left, STREAM, clock, environment, files_of, fixture, readable, repaired};
 
 #[test]
 fn an_undamaged_store_repairs_to_an_equal_one() {
@@ -316,7 +79,7 @@ fn whatever_happens_to_the_control_log_every_record_is_kept() {
         let fixture = fixture(left);
         let files = fixture.files.keys().filter(|file| !file.starts_with("streams/"));
         let damages = files.flat_map(|file| fixture.damages(file));
-        let mut recovered = 0;
+        let (mut recovered, mut found) = (0, 0);
         for damage in damages {
             let store = directory();
             fixture.write(store.path());
@@ -334,7 +97,11 @@ fn whatever_happens_to_the_control_log_every_record_is_kept() {
             let mut written: Vec<_> = fixture.records.values().collect();
             written.sort_by_key(|records| records.len());
             assert_eq!(all, written, "{left:?} {damage:?}: {:?}", repaired.messages());
+            for (name, written) in &fixture.records {
+                assert!(kept.get(name).is_none_or(|kept| kept == written), "{left:?} {damage:?}: {name} is another's");
+            }
             for stream in &repaired.repair.streams {
+                found += usize::from(stream.name == "other" && !kept.contains_key("small"));
                 assert_eq!(stream.name.starts_with("recovered-"), stream.is_recovered, "{stream:?}");
                 recovered += usize::from(stream.is_recovered);
                 let is_told = repaired.repair.damages.iter().any(|damage| damage.place == stream.name);
@@ -342,6 +109,7 @@ fn whatever_happens_to_the_control_log_every_record_is_kept() {
             }
         }
         assert!(recovered > 0, "{left:?}: some damage costs a name");
+        assert!(found > 0, "{left:?}: a name behind the damage is found by the time of the stream's creation");
     }
 }
 
@@ -360,6 +128,36 @@ fn a_stream_of_a_lost_control_log_comes_back_under_its_number() {
     assert_eq!(streams[0].created_ms / 1_000, START_MS / 1_000);
     let id = engine.create_stream("new", StreamConfig::default()).map(|stream| stream.describe().id).expect("made");
     assert!(id > 1_000, "an id that nobody had: {id}");
+    engine.close().expect("closed");
+}
+
+#[test]
+fn what_has_expired_does_not_come_back() {
+    let root = directory();
+    let (store, copy) = (root.path().join("store"), root.path().join("copy"));
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let engine = open(&store, &clock);
+    let stream = engine.create_stream("old", StreamConfig::default()).expect("a stream");
+    // Several frames a segment, so that the horizon lies within one.
+    for turn in 0..91 {
+        append(&stream, &[("key", format!("turn {turn}").as_bytes())]).expect("appended");
+        stream.flush().expect("flushed");
+        clock.advance_ms(HOUR_MS / 3);
+        engine.expire().expect("open");
+    }
+    let kept = read_all(&stream);
+    assert!(kept.len() < 91 && kept.len() > 60, "{} records", kept.len());
+    engine.close().expect("closed");
+    let environment = Environment { clock: clock.clone(), ..Environment::default() };
+    let repair = repair(&store, &copy, &environment, |_, _| true).expect("repaired").expect("not stopped");
+    assert_eq!(repair.damages, []);
+    let engine = open(&copy, &clock);
+    let stream = engine.stream("old").expect("a stream");
+    assert_eq!(read_all(&stream), kept);
+    clock.advance_ms(HOUR_MS);
+    engine.expire().expect("open");
+    let left = read_all(&stream);
+    assert!(left.len() < kept.len() && kept.ends_with(&left), "and expires on");
     engine.close().expect("closed");
 }
 
@@ -544,132 +342,4 @@ fn a_repair_refuses_a_target_that_is_used_and_a_store_that_is_open() {
     let nothing = repair(&root.path().join("full"), &root.path().join("copy"), &environment(), |_, _| true);
     assert_eq!(nothing.expect_err("no store").kind(), Kind::NotAStore);
     assert!(!root.path().join("copy").exists());
-}
-
-/// A disk on which some bytes of one file cannot be read.
-#[derive(Clone, Debug)]
-struct BadSectors {
-    file: String,
-    bad: Range<u64>,
-}
-
-#[derive(Debug)]
-struct BadFile {
-    file: Arc<dyn DiskFile>,
-    bad: Range<u64>,
-}
-
-impl Disk for BadSectors {
-    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OsDisk.open(path, access)?;
-        if !path.ends_with(&self.file) || access == Access::Create {
-            return Ok(file);
-        }
-        Ok(Arc::new(BadFile { file, bad: self.bad.clone() }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        OsDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        OsDisk.remove(path)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        OsDisk.list(directory)
-    }
-
-    fn make_directory(&self, path: &Path) -> io::Result<()> {
-        OsDisk.make_directory(path)
-    }
-
-    fn remove_tree(&self, path: &Path) -> io::Result<()> {
-        OsDisk.remove_tree(path)
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        OsDisk.sync_directory(path)
-    }
-}
-
-impl DiskFile for BadFile {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        if offset < self.bad.end && self.bad.start < offset + buffer.len() as u64 {
-            return Err(io::Error::other("a bad sector"));
-        }
-        self.file.read_at(buffer, offset)
-    }
-
-    fn bytes(&self) -> io::Result<u64> {
-        self.file.bytes()
-    }
-
-    fn truncate(&self, bytes: u64) -> io::Result<()> {
-        self.file.truncate(bytes)
-    }
-
-    fn allocate(&self, bytes: u64) -> io::Result<()> {
-        self.file.allocate(bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-
-    fn share(&self) -> io::Result<()> {
-        self.file.share()
-    }
-
-    fn claim(&self) -> io::Result<bool> {
-        self.file.claim()
-    }
-
-    fn map(&self, _bytes: usize) -> io::Result<SharedMap> {
-        // The process would end when it touches the bad sector.
-        Err(io::Error::other("mapped a file with a bad sector"))
-    }
-
-    fn map_private(&self, bytes: usize) -> io::Result<PrivateMap> {
-        self.file.map_private(bytes)
-    }
-}
-
-#[test]
-fn bad_sectors_cost_what_stands_on_them_and_are_told() {
-    let fixture = fixture(Left::Closed);
-    let root = directory();
-    let store = root.path().join("store");
-    fixture.write(&store);
-    for (file, bad) in [
-        ("00000001.seg", 0..4096),
-        ("00000001.seg", 5000..5001),
-        ("00000002.seg", 0..4096),
-        ("00000002.seg", 4096..4097),
-        ("00000001.idx", 0..10),
-    ] {
-        let file = format!("{STREAM}{file}");
-        let zeroed = bad.start / 4096 * 4096..(bad.start / 4096 + 1) * 4096;
-        let environment =
-            Environment { disk: Arc::new(BadSectors { file: file.clone(), bad: bad.clone() }), ..environment() };
-        let copy = root.path().join("copy");
-        let repair = repair(&store, &copy, &environment, |_, _| true).expect("repaired").expect("not stopped");
-        let zeroed = usize::try_from(zeroed.start).expect("small")..usize::try_from(zeroed.end).expect("small");
-        let length = fixture.files[&file].len();
-        let as_zeros = repaired(&fixture, |store| {
-            let change = Change::Zero(zeroed.start..zeroed.end.min(length));
-            Damage { file: file.clone(), change }.apply(store);
-        });
-        let engine = open(&copy, &clock());
-        let kept = read_all(&engine.stream("small").expect("a stream"));
-        engine.close().expect("closed");
-        assert_eq!(kept, as_zeros.judge(&fixture)["small"], "{file} {bad:?}");
-        let told: Vec<_> = repair.damages.iter().map(ToString::to_string).collect();
-        assert!(told.iter().any(|line| line.contains("could not be read")), "{file} {bad:?}: {told:?}");
-        std::fs::remove_dir_all(copy).expect("removed");
-    }
 }
