@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::map::{PrivateMap, SharedMap};
@@ -70,9 +71,12 @@ fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     merged
 }
 
-/// Whether an error says that the medium is at fault, and not how it was asked.
+/// Whether an error says that the medium is at fault. What it does not hold will not be there at the next attempt
+/// either, while files that are left out for want of memory, say, would be lost for nothing.
 fn is_of_the_medium(error: &io::Error) -> bool {
-    !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::UnexpectedEof)
+    const OF_THE_MEDIUM: [Errno; 6] =
+        [Errno::IO, Errno::BADMSG, Errno::UCLEAN, Errno::NODATA, Errno::REMOTEIO, Errno::ILSEQ];
+    error.raw_os_error().is_some_and(|code| OF_THE_MEDIUM.contains(&Errno::from_raw_os_error(code)))
 }
 
 /// A file in memory.

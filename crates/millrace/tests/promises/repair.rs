@@ -5,6 +5,7 @@
 
 mod bad_sectors;
 mod fixture;
+mod histories;
 
 use std::path::Path;
 use std::sync::Arc;

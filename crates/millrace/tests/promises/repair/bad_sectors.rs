@@ -66,7 +66,8 @@ impl DiskFile for BadFile {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         if offset < self.bad.end && self.bad.start < offset + buffer.len() as u64 {
-            return Err(io::Error::other("a bad sector"));
+            // EIO, as the kernel says it.
+            return Err(io::Error::from_raw_os_error(5));
         }
         self.file.read_at(buffer, offset)
     }

@@ -163,7 +163,7 @@ pub fn environment() -> Environment {
 }
 
 /// All that is durable of a stream, over all damage.
-fn read_over(stream: &Stream) -> Vec<Record> {
+pub fn read_over(stream: &Stream) -> Vec<Record> {
     let options = ReaderOptions { shard: None, from: StartAt::TrimHorizon, visibility: Visibility::Durable };
     let mut reader = stream.reader(options).expect("a reader");
     let mut records = Vec::new();
