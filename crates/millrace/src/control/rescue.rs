@@ -2,8 +2,8 @@
 //!
 //! Each command was synced before the next was written, so whatever is intact counts, also behind damage. But a stream's
 //! id is not written down where it is created: it is the next one. So once a command may be missing, ids are uncertain
-//! until the next snapshot, and a creation counts only where the files of exactly one stream bear it out: made within a
-//! second, with as many shards. A wrong name would be worse than none.
+//! until the next snapshot, and a creation counts only where it and the files of one stream bear each other out, and no
+//! other does: made within a tenth of a second, with as many shards. A wrong name would be worse than none.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::log::Finding;
 use crate::log::remains::{Known, Remains, StateFrame};
 
 /// How much later than its command says a stream's first segment may have been made, in milliseconds.
-const CREATION_MS_MAX: u64 = 1_000;
+const CREATION_MS_MAX: u64 = 100;
 /// How far the next id is moved on where it is not known how many were given.
 pub(crate) const IDS_SKIPPED: u64 = 1 << 20;
 
@@ -59,19 +59,29 @@ pub(crate) fn rescue(
         let read = remains.read(part)?;
         remains.findings.extend(read.findings);
     }
-    let mut replay =
-        Replay { state: State::new(), is_certain: true, refused: Vec::new(), matched: Vec::new(), beginnings };
+    let frames = remains.state_frames()?;
+    let mut replay = Replay {
+        state: State::new(),
+        is_certain: true,
+        refused: Vec::new(),
+        matched: Vec::new(),
+        creations: creations(&frames),
+        beginnings,
+    };
     let mut last_checksum = 0;
-    for frame in remains.state_frames()? {
+    for frame in &frames {
         if frame.previous_checksum != last_checksum {
             replay.is_certain = false;
         }
         last_checksum = frame.checksum;
-        replay.apply(&frame)?;
+        replay.apply(frame)?;
     }
     let Replay { mut state, refused, matched, is_certain, .. } = replay;
-    let is_whole = remains.is_whole() && refused.is_empty() && is_certain;
+    let is_whole = remains.is_whole() && refused.is_empty() && is_certain && !frames.is_empty();
     let mut notes = Vec::new();
+    if frames.is_empty() {
+        notes.push("nothing of it is left".to_owned());
+    }
     if let Some(first) = refused.first() {
         notes.push(format!("{} commands of the control log were left out, the first because: {first}", refused.len()));
     }
@@ -91,12 +101,30 @@ pub(crate) fn rescue(
     })
 }
 
+/// Every creation that can be read: when, and with how many shards.
+fn creations(frames: &[StateFrame]) -> Vec<(u64, u32)> {
+    let commands = frames.iter().flat_map(|frame| &frame.runs).filter(|(kind, _)| *kind == RunKind::Command);
+    let creations = commands.filter_map(|(_, payload)| match Command::decode(payload) {
+        Ok(Command::CreateStream { created_ms, config, .. }) => Some((created_ms, config.shards)),
+        _ => None,
+    });
+    creations.collect()
+}
+
+impl Beginning {
+    /// Whether these files may be those of a stream that was created then.
+    fn is_of(&self, created_ms: u64, shards: u32) -> bool {
+        (created_ms..=created_ms.saturating_add(CREATION_MS_MAX)).contains(&self.created_ms) && self.shards == shards
+    }
+}
+
 struct Replay<'a> {
     state: State,
     /// No command is missing before this one.
     is_certain: bool,
     refused: Vec<String>,
     matched: Vec<String>,
+    creations: Vec<(u64, u32)>,
     beginnings: &'a dyn Fn() -> Result<Vec<Beginning>>,
 }
 
@@ -138,14 +166,15 @@ impl Replay<'_> {
 
     fn stream_created_at(&self, created_ms: u64, config: &StreamConfig) -> Result<Option<u64>> {
         let is_it = |beginning: &Beginning| {
-            beginning.id >= self.state.next_stream_id()
-                && (created_ms..=created_ms + CREATION_MS_MAX).contains(&beginning.created_ms)
-                && beginning.shards == config.shards
+            beginning.id >= self.state.next_stream_id() && beginning.is_of(created_ms, config.shards)
         };
         let beginnings = (self.beginnings)()?;
         let mut found = beginnings.iter().filter(|beginning| is_it(beginning));
         Ok(match (found.next(), found.next()) {
-            (Some(only), None) => Some(only.id),
+            (Some(only), None) => {
+                let rivals = self.creations.iter().filter(|(created_ms, shards)| only.is_of(*created_ms, *shards));
+                (rivals.count() == 1).then_some(only.id)
+            }
             _ => None,
         })
     }

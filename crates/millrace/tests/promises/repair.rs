@@ -117,6 +117,12 @@ fn whatever_happens_to_the_control_log_every_record_is_kept() {
 #[test]
 fn a_stream_of_a_lost_control_log_comes_back_under_its_number() {
     let fixture = fixture(Left::Crashed);
+    let emptied = repaired(&fixture, |store| {
+        std::fs::remove_dir_all(store.join("control")).expect("removed");
+        std::fs::create_dir(store.join("control")).expect("a directory");
+    });
+    emptied.judge(&fixture);
+    assert!(emptied.messages().iter().any(|told| told.contains("nothing of it is left")), "{:?}", emptied.messages());
     let repaired = repaired(&fixture, |store| std::fs::remove_dir_all(store.join("control")).expect("removed"));
     let kept = repaired.judge(&fixture);
     assert_eq!(kept["recovered-0000000000000001"], fixture.records["small"]);

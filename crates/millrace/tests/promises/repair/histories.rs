@@ -78,6 +78,8 @@ impl World {
                 self.engine = open(self.path(), &self.clock);
             }
             Move::Delete => {
+                // Streams that were created at the same moment cannot be told apart.
+                self.clock.advance_ms(1_000);
                 self.engine.delete_stream(&name_of("brief", self.deleted)).expect("deleted");
                 self.deleted += 1;
                 let name = name_of("brief", self.deleted);
@@ -184,5 +186,43 @@ proptest! {
             assert_eq!(&stream.name, name);
             assert!(stream.records >= records.len() as u64, "what has expired is counted too");
         }
+    }
+
+    #[test]
+    fn damage_to_the_control_log_of_any_history_costs_no_record_and_gives_no_stream_a_name_of_another(
+        steps in history(),
+        crashed: bool,
+        hits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u32..8), 1..4),
+    ) {
+        let world = world(&steps, crashed);
+        let damaged = directory();
+        copy_tree(world.path(), damaged.path());
+        let files = files_of(damaged.path());
+        let control: Vec<_> =
+            files.iter().filter(|(name, _)| name.starts_with("control/") && name.ends_with(".seg")).collect();
+        for (file, byte, bit) in &hits {
+            let (name, bytes) = file.get(&control);
+            let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
+            let path = damaged.path().join(name);
+            let mut bytes = std::fs::read(&path).expect("a file");
+            bytes[byte.index(used)] ^= 1 << bit;
+            std::fs::write(path, bytes).expect("written");
+        }
+        let environment = Environment { clock: world.clock.clone(), ..Environment::default() };
+        let copy = directory();
+        let repaired = repair(damaged.path(), copy.path(), &environment, |_, _| true).expect("repaired").expect("all");
+        assert_eq!(verify(copy.path(), &environment, |_, _| true).expect("verified").damages, []);
+        let kept = contents(copy.path(), &world.clock);
+        for (name, id, records) in contents(world.path(), &world.clock) {
+            let Some((kept_name, _, kept)) = kept.iter().find(|(_, kept, _)| *kept == id) else {
+                assert!(records.is_empty(), "{name} is missing: {:?}", repaired.damages);
+                continue;
+            };
+            // Where a horizon is lost, what had expired comes back.
+            assert!(kept.ends_with(&records), "{name}: {:?}", repaired.damages);
+            assert!(*kept_name == name || *kept_name == format!("recovered-{id:016x}"), "{name} is {kept_name}");
+        }
+        let is_told = !repaired.damages.is_empty();
+        assert!(is_told || kept == contents(world.path(), &world.clock), "what is missing is told");
     }
 }
