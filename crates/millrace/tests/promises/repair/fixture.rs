@@ -107,7 +107,7 @@ impl Fixture {
     pub fn damages(&self, file: &str) -> Vec<Damage> {
         let is_segment = file.ends_with(".seg");
         let is_zero = |byte: &usize| is_segment && (72..SEGMENT_HEADER_BYTES).contains(byte);
-        let places = (0..self.used(file)).filter(|byte| !is_zero(byte)).step_by(if is_segment { 53 } else { 31 });
+        let places = (0..self.used(file)).filter(|byte| !is_zero(byte)).step_by(if is_segment { 71 } else { 53 });
         let flips = places.clone().map(|byte| Damage { file: file.to_owned(), change: Change::Flip(byte) });
         let cuts = places.step_by(5).map(|bytes| Damage { file: file.to_owned(), change: Change::Cut(bytes) });
         flips.chain(cuts).collect()
