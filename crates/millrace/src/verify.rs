@@ -10,6 +10,7 @@ use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::log::{Finding, Meaning, Scan, Shards, build_index, damage_of, scan_segment};
 use crate::repair::{Damage, Examined};
 use crate::shard::SequenceCodec;
+use crate::store::ReadStore;
 use crate::stream::Stream;
 
 /// What a verification has read and found.
@@ -118,9 +119,9 @@ pub fn verify(
     environment: &Environment,
     mut progress: impl FnMut(u64, u64) -> bool,
 ) -> Result<StoreVerification> {
-    let examined = match Examined::new(path, environment) {
+    let examined = match ReadStore::claim(path) {
         Err(error) if error.kind() == Kind::Locked => return verify_open(path, &mut progress),
-        other => other?,
+        claimed => Examined::new(claimed?, environment)?,
     };
     let mut outcome = StoreVerification { damages: examined.damages.clone(), ..StoreVerification::default() };
     let total = examined.streams.iter().map(|stream| stream.remains.bytes()).sum();

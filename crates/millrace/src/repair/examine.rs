@@ -45,9 +45,8 @@ pub(crate) struct ExaminedStream {
 }
 
 impl Examined {
-    /// Looks at the store in a directory.
-    pub fn new(path: &Path, environment: &Environment) -> Result<Examined> {
-        let store = ReadStore::claim(path)?;
+    /// Looks at a store.
+    pub fn new(store: ReadStore, environment: &Environment) -> Result<Examined> {
         let disk = ReadingDisk::new(Arc::clone(&environment.disk));
         let reading = Environment { disk: Arc::new(disk.clone()), ..environment.clone() };
         let mut damages = Vec::new();

@@ -19,7 +19,7 @@ use crate::format::Position;
 use crate::log::Meaning;
 use crate::log::remains::RESERVED_MAX;
 use crate::log::rewrite::Rewriter;
-use crate::store::UnfinishedStore;
+use crate::store::{ReadStore, UnfinishedStore};
 pub use damage::Damage;
 pub(crate) use examine::Examined;
 use examine::ExaminedStream;
@@ -80,18 +80,21 @@ pub fn repair(
     environment: &Environment,
     mut progress: impl FnMut(u64, u64) -> bool,
 ) -> Result<Option<Repair>> {
-    let examined = Examined::new(from, environment)?;
-    let target = UnfinishedStore::make(to, examined.store.path(), &*environment.clock)?;
-    let copied = copy(&examined, &target, environment, &mut progress);
+    let store = ReadStore::claim(from)?;
+    // A target that cannot be used is told before a large store has been looked at.
+    let target = UnfinishedStore::make(to, store.path(), &*environment.clock)?;
+    let copied = Examined::new(store, environment)
+        .and_then(|examined| Ok((copy(&examined, &target, environment, &mut progress)?, examined)));
     match copied {
-        Ok(Some(repair)) => {
+        Ok((Some(repair), examined)) => {
             target.finish(&examined.store, &*environment.clock, &*environment.entropy)?;
             Ok(Some(repair))
         }
-        stopped => {
-            // What cannot be removed now, the next attempt removes; the first error is what the caller is told.
-            let discarded = target.discard();
-            stopped.and_then(|none| discarded.map(|()| none))
+        Ok((None, _)) => target.discard().map(|()| None),
+        Err(error) => {
+            // What cannot be removed now, the next attempt removes.
+            let _the_first_error_is_told = target.discard();
+            Err(error)
         }
     }
 }
