@@ -7,8 +7,10 @@
 export {
   NativeEngine,
   NativeNotifier,
+  NativeStop,
   externalBuffersAllowed,
   readerNext,
+  repairStore,
   streamAppend,
   streamArmAcknowledged,
   verifyStore,

@@ -24,4 +24,5 @@ export type {
   StreamOptions,
   StreamSummary,
 } from './options.js'
+export type { RepairedStream, RepairOptions, RepairReport } from './repair.js'
 export type { Damage, VerifyOptions, VerifyReport } from './verify.js'

@@ -12,8 +12,9 @@ import { MillraceError, aborted, closed, fromNative, mapped, mappedAsync } from 
 import { listen, notifier, unlisten } from './events.js'
 import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary } from './options.js'
 import { Appender } from './put.js'
+import { repair, type RepairOptions, type RepairReport } from './repair.js'
 import { Stream } from './stream.js'
-import type { VerifyOptions, VerifyReport } from './verify.js'
+import { describeDamage, type VerifyOptions, type VerifyReport } from './verify.js'
 
 const RECORD_BYTES_DEFAULT = 1024 * 1024
 const U32_MAX = 0xffff_ffff
@@ -58,10 +59,11 @@ export class Millrace implements AsyncDisposable {
   }
 
   /**
-   * Opens the store in `directory` as {@link Millrace.open} does, reads every frame of every stream, reports all
-   * damage, and closes the store. What is damaged stays as it is.
+   * Reads every frame of every stream of the store in `directory` and reports all damage, also where the store or a
+   * stream could not be opened. Nothing is changed, and no process can open the store for writing meanwhile.
    *
-   * Rejects as `open` does with `create: false`.
+   * Rejects with `ERR_MILLRACE_LOCKED` (another process has it), `ERR_MILLRACE_NOT_A_STORE`,
+   * `ERR_MILLRACE_FORMAT_NEWER`, `ERR_MILLRACE_UNSUPPORTED` or `ERR_MILLRACE_IO`.
    *
    * @example
    * const { damages } = await Millrace.verify('./data')
@@ -69,7 +71,29 @@ export class Millrace implements AsyncDisposable {
   static async verify(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
     checkName('directory', directory)
     const { onProgress } = options
-    return await mappedAsync(() => verifyStore(directory, (done, total) => onProgress?.(done, total)))
+    const report = await mappedAsync(() => verifyStore(directory, (done, total) => onProgress?.(done, total)))
+    return { ...report, damages: report.damages.map(describeDamage) }
+  }
+
+  /**
+   * Copies all that is good of the store in `from` to a new store in `to`, a directory that is missing or empty, and
+   * reports what was left out. `from` stays as it is; no process can open it for writing meanwhile.
+   *
+   * The copy has the same streams, records, sequence numbers and arrival times. It is written under the name of `to`
+   * with `.unfinished` behind it and gets its own when all of it is on disk; what an interrupted repair leaves there,
+   * the next one removes.
+   *
+   * Rejects with `ERR_MILLRACE_LOCKED` (a process has `from` open), `ERR_MILLRACE_INVALID_ARGUMENT` (`to` is not empty,
+   * or lies in `from`), `ERR_MILLRACE_NOT_A_STORE`, `ERR_MILLRACE_FORMAT_NEWER`, `ERR_MILLRACE_DISK_FULL`,
+   * `ERR_MILLRACE_READ_ONLY`, `ERR_MILLRACE_UNSUPPORTED`, `ERR_MILLRACE_IO` or `ERR_MILLRACE_ABORTED`.
+   *
+   * @example
+   * const { streams, damages } = await Millrace.repair('./data', './data-repaired')
+   */
+  static async repair(from: string, to: string, options: RepairOptions = {}): Promise<RepairReport> {
+    checkName('from', from)
+    checkName('to', to)
+    return await repair(from, to, options)
   }
 
   /** What was noticed and repaired, or works in a slower mode: sentences for a log. */

@@ -67,7 +67,8 @@ function tail(stream: string, ...args: string[]): TailLine[] {
 
 describe('help and usage', () => {
   it('every_command_has_help_with_examples', () => {
-    const commands = ['create', 'list', 'describe', 'put', 'ingest', 'tail', 'retention', 'verify', 'delete', 'demo']
+    const commands = ['create', 'list', 'describe', 'put', 'ingest', 'tail', 'retention', 'verify', 'repair']
+    commands.push('delete', 'demo')
     const help = ok(['--help'])
     expect(help).toContain('Exit codes:')
     for (const command of commands) {
@@ -92,6 +93,7 @@ describe('help and usage', () => {
       ['tail', 'clicks', '--from', 'yesterday'],
       ['ingest', 'clicks', '--format', 'lines', '--key', 'a'],
       ['delete', 'clicks'],
+      ['repair', 'store'],
       ['frobnicate'],
       ['list', '--frobnicate'],
     ]
@@ -303,6 +305,8 @@ describe('other processes', () => {
     const { code, stderr } = run(['list'])
     expect({ code, stderr }).toMatchObject({ code: 4 })
     expect(stderr).toMatch(new RegExp(`${follower.pid}.*\\(ERR_MILLRACE_LOCKED\\)`))
+    expect(run(['verify']).code).toBe(4)
+    expect(run(['repair', '--to', join(directory, 'copy')]).code).toBe(4)
     follower.kill('SIGINT')
     expect(await follower.ended).toBe(130)
     ok(['list'])

@@ -10,6 +10,7 @@ import { registerDescribe } from './commands/describe.js'
 import { registerIngest } from './commands/ingest.js'
 import { registerList } from './commands/list.js'
 import { registerPut } from './commands/put.js'
+import { registerRepair } from './commands/repair.js'
 import { registerRetention } from './commands/retention.js'
 import { registerTail } from './commands/tail.js'
 import { registerVerify } from './commands/verify.js'
@@ -53,6 +54,7 @@ function program(): Command {
   registerTail(command, register)
   registerRetention(command, register)
   registerVerify(command, register)
+  registerRepair(command, register)
   registerDelete(command, register)
   return command
 }

@@ -18,7 +18,7 @@ use crate::shard::ShardMap;
 use crate::stream::Stream;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
-pub(crate) use inner::Inner;
+pub(crate) use inner::{Inner, clean_tail};
 
 /// The longest segment, in bytes.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;

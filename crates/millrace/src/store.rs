@@ -60,13 +60,19 @@ impl Drop for Store {
 }
 
 /// The text of `MILLRACE`. Further fields are left to later versions.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Identity {
     format: String,
     version: u32,
     pub(crate) store_id: String,
     created: String,
+}
+
+impl Identity {
+    fn new(created: String, random: u64) -> Identity {
+        Identity { format: FORMAT.into(), version: STORE_VERSION, store_id: format!("{random:016x}"), created }
+    }
 }
 
 /// The part of the identity that every version has.
@@ -114,7 +120,8 @@ impl Store {
             None => {
                 // The look before the lock may be out of date by now.
                 refuse_foreign(&path, create)?;
-                write_identity(&path, since, environment)?
+                let identity = Identity::new(since, environment.entropy.random());
+                write_identity(&path, identity, &*environment.disk)?
             }
         };
         Ok(Store { path, identity, lock })
@@ -287,12 +294,9 @@ pub(crate) fn decode_identity(path: &Path, line: &[u8]) -> Result<Identity> {
 }
 
 /// Makes the directory a store: whole and on disk, or not at all.
-fn write_identity(path: &Path, created: String, environment: &Environment) -> Result<Identity> {
+fn write_identity(path: &Path, identity: Identity, disk: &dyn Disk) -> Result<Identity> {
     let failed = |error| Error::io(format!("cannot create a store in {}", path.display()), error);
-    let store_id = format!("{:016x}", environment.entropy.random());
-    let identity = Identity { format: FORMAT.into(), version: STORE_VERSION, store_id, created };
     let in_the_making = path.join(IDENTITY_IN_THE_MAKING);
-    let disk = &environment.disk;
     let file = disk.open(&in_the_making, disk::Access::Create).map_err(failed)?;
     file.write_at(&json_line(&identity), 0).and_then(|()| file.sync()).map_err(failed)?;
     disk.rename(&in_the_making, &path.join(IDENTITY)).and_then(|()| disk.sync_directory(path)).map_err(failed)?;
@@ -316,6 +320,9 @@ fn first_line(file: &File) -> io::Result<Vec<u8>> {
 fn not_a_store(path: &Path, came: &str) -> Error {
     Error::new(Kind::NotAStore, format!("expected a Millrace store at {}, got {came}", path.display()))
 }
+
+mod copy;
+pub(crate) use copy::{ReadStore, UnfinishedStore};
 
 #[cfg(test)]
 mod tests;

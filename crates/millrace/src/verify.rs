@@ -1,9 +1,16 @@
 //! Verification: every frame and every run of a stream is read and held against its checksums, every index against
-//! its segment. Nothing is changed.
+//! its segment. Nothing is changed: [`verify`] looks at a store without opening it, also where it could not be opened.
 
+use std::path::Path;
+
+use crate::engine::{Engine, OpenOptions};
+use crate::environment::Environment;
 use crate::error::{Kind, Result};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
-use crate::log::{Finding, Meaning, Scan, build_index, scan_segment};
+use crate::log::{Finding, Meaning, Scan, Shards, build_index, damage_of, scan_segment};
+use crate::repair::{Damage, Examined};
+use crate::shard::SequenceCodec;
+use crate::store::ReadStore;
 use crate::stream::Stream;
 
 /// What a verification has read and found.
@@ -13,7 +20,7 @@ pub struct Verification {
     pub segments: u64,
     /// How many frames were read.
     pub frames: u64,
-    /// How many records they hold.
+    /// How many records they hold that are what was written.
     pub records: u64,
     /// How many bytes of log were read.
     pub bytes: u64,
@@ -52,19 +59,27 @@ impl Stream {
             let end = part(segment.index, segment.end());
             let file = segment.open(&*log.environment.disk)?;
             let scan = scan_segment(&file, end)?;
-            let next_sequence = segment.summary().map_or(log.durable_sequence(), |summary| summary.next_sequence);
+            // All that the segment was known to hold may be gone; where nobody knew that, all before the next one.
             let following = segments.get(index + 1).map_or(log.durable_sequence(), |next| next.first_sequence);
-            outcome.add(&log.config.name, segment.index, segment.first_sequence..next_sequence, following, end, &scan);
-            if let Some(summary) = segment.summary()
+            let next_sequence = segment.summary().map_or(following, |summary| summary.next_sequence);
+            let ends = (end, Some(next_sequence));
+            let damage = damage_of(&log.config.name, segment.index, segment.first_sequence, ends, &scan);
+            outcome.add(&scan);
+            let is_whole = damage.is_empty();
+            outcome.findings.extend(damage);
+            // Where frames are damaged, an index that lists them is right.
+            if is_whole
+                && let Some(summary) = segment.summary()
                 && (intact(segment.read_index(&*log.environment.disk))?, *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
             {
                 outcome.findings.push(Finding {
                     log: log.config.name.clone(),
                     segment: segment.index,
-                    bytes: 0..end,
-                    sequences: segment.first_sequence..segment.first_sequence,
-                    meaning: Meaning::Unreadable,
+                    bytes: 0..0,
+                    sequences: 0..0,
+                    shards: Shards::Of(Vec::new()),
+                    meaning: Meaning::Index,
                 });
             }
             outcome.bytes += u64::from(end);
@@ -84,31 +99,101 @@ fn intact<T>(read: Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// What the verification of a whole store has read and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreVerification {
+    /// How many streams were read.
+    pub streams: u64,
+    /// What was read of them; the findings are among the damages.
+    pub read: Verification,
+    /// What is damaged; nothing, if all is well.
+    pub damages: Vec<Damage>,
+}
+
+/// Reads a whole store and reports what is damaged, whether or not it could be opened. Nothing is changed, and nobody
+/// can open the store for writing meanwhile; where this process itself has it open, what is durable is read.
+/// `progress` is called after each segment with the bytes read so far and their total; it returns whether to go on.
+///
+/// # Errors
+/// `Locked` (another process has it open), `NotAStore`, `FormatNewer`, `Unsupported`, `Io`.
+///
+/// ```
+/// use millrace::{Engine, Environment, OpenOptions, verify};
+/// # let directory = tempfile::tempdir().unwrap();
+/// Engine::open(directory.path(), OpenOptions::default())?.close()?;
+/// let verification = verify(directory.path(), &Environment::default(), |_done, _total| true)?;
+/// assert!(verification.damages.is_empty());
+/// # Ok::<(), millrace::Error>(())
+/// ```
+pub fn verify(
+    path: &Path,
+    environment: &Environment,
+    mut progress: impl FnMut(u64, u64) -> bool,
+) -> Result<StoreVerification> {
+    let examined = match ReadStore::claim(path) {
+        Err(error) if error.kind() == Kind::Locked => return verify_open(path, &mut progress),
+        claimed => Examined::new(claimed?, environment)?,
+    };
+    let mut outcome = StoreVerification { damages: examined.damages.clone(), ..StoreVerification::default() };
+    let total = examined.streams.iter().map(|stream| stream.remains.bytes()).sum();
+    for stream in &examined.streams {
+        let (name, codec) = (&stream.entry.name, stream.codec());
+        outcome.streams += 1;
+        outcome.damages.extend(stream.damages.iter().cloned());
+        let mut findings = stream.remains.findings.clone();
+        for part in &stream.remains.parts {
+            let read = stream.remains.read(part)?;
+            findings.extend(read.findings);
+            outcome.read.add(&read.scan);
+            outcome.read.bytes += u64::from(part.end);
+            if !progress(outcome.read.bytes, total) {
+                return Ok(outcome);
+            }
+        }
+        outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(name, finding, codec)));
+        let complaints = examined.disk.complaints(&stream.remains.config.directory);
+        outcome.damages.extend(complaints.iter().map(|complaint| Damage::note(name, complaint)));
+    }
+    Ok(outcome)
+}
+
+/// The same for a store that this process has open.
+fn verify_open(path: &Path, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<StoreVerification> {
+    let engine = Engine::open(path, OpenOptions { create: false, ..OpenOptions::default() })?;
+    let mut outcome = StoreVerification::default();
+    for summary in engine.list_streams()? {
+        outcome.streams += 1;
+        let verified = engine.stream(&summary.name).and_then(|stream| {
+            let before = outcome.read.bytes;
+            let read = stream.verify(|done, total| progress(before + done, before + total))?;
+            let mut findings = stream.describe().findings;
+            findings.extend(
+                read.findings.iter().filter(|finding| !findings.contains(finding)).cloned().collect::<Vec<_>>(),
+            );
+            let codec = SequenceCodec::new(summary.created_ms / 1_000, summary.id).ok();
+            outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(&summary.name, finding, codec)));
+            Ok(read)
+        });
+        match verified {
+            Ok(read) => outcome.read.count(&read),
+            Err(error) => outcome.damages.push(Damage::note(&summary.name, &error.to_string())),
+        }
+    }
+    engine.close()?;
+    Ok(outcome)
+}
+
 impl Verification {
-    fn add(&mut self, log: &str, segment: u32, sequences: std::ops::Range<u64>, following: u64, end: u32, scan: &Scan) {
-        let mut offset = SEGMENT_HEADER_BYTES;
-        let mut next_sequence = sequences.start;
-        let mut damaged = |bytes: std::ops::Range<u32>, sequences: std::ops::Range<u64>| {
-            let meaning = Meaning::Damaged;
-            self.findings.push(Finding { log: log.to_owned(), segment, bytes, sequences, meaning });
-        };
-        for frame in &scan.frames {
-            if frame.offset > offset {
-                damaged(offset..frame.offset, next_sequence..frame.header.first_sequence);
-            }
-            next_sequence = frame.header.first_sequence + u64::from(frame.header.records);
-            if !frame.intact {
-                damaged(frame.offset..frame.end(), frame.header.first_sequence..next_sequence);
-            }
-            offset = frame.end();
-        }
-        if offset < end {
-            // All that the segment was known to hold is gone; where nobody knew that, all before the next one may be.
-            let known = if sequences.end > next_sequence { sequences.end } else { following };
-            damaged(offset..end, next_sequence..known.max(next_sequence));
-        }
+    fn count(&mut self, more: &Verification) {
+        self.segments += more.segments;
+        self.frames += more.frames;
+        self.records += more.records;
+        self.bytes += more.bytes;
+    }
+
+    pub(crate) fn add(&mut self, scan: &Scan) {
         self.segments += 1;
         self.frames += scan.frames.len() as u64;
-        self.records += scan.frames.iter().map(|frame| u64::from(frame.header.records)).sum::<u64>();
+        self.records += scan.intact_records();
     }
 }

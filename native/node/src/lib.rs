@@ -14,6 +14,7 @@ mod error;
 mod handles;
 mod notifier;
 mod reader;
+mod repair;
 mod stream;
 mod task;
 mod verify;

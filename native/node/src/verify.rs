@@ -1,9 +1,9 @@
-//! Verification of a whole store: opens it, reads every frame of every stream, and closes it again.
+//! Verification of a whole store: everything is read, nothing is changed.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use millrace::{Engine, Finding, OpenOptions, Result};
+use millrace::{Damage, Environment, Meaning, Result, Shards, verify};
 use napi::Status;
 use napi::bindgen_prelude::{AsyncTask, FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -16,9 +16,19 @@ type Progress = ThreadsafeFunction<FnArgs<(f64, f64)>, (), FnArgs<(f64, f64)>, S
 /// Bytes that are not what was written.
 #[napi(object)]
 pub struct NativeDamage {
+    /// The stream's name, `control log`, `store`, or the path of a directory.
     pub stream: String,
+    /// `damaged`, `cut`, `header`, `index` or `other`; where it is `other`, only `message` says more.
+    pub kind: String,
     pub segment: String,
     pub offset: u32,
+    pub end_offset: u32,
+    /// The numbers of the shards concerned; absent where any may be.
+    pub shards: Option<Vec<u32>>,
+    /// How many sequences are concerned at most.
+    pub records: f64,
+    pub first_sequence_number: Option<String>,
+    pub next_sequence_number: Option<String>,
     pub message: String,
 }
 
@@ -39,49 +49,73 @@ pub fn verify_store(
     directory: String,
     on_progress: Function<'_, FnArgs<(f64, f64)>, ()>,
 ) -> napi::Result<AsyncTask<Blocking<NativeVerification>>> {
+    let progress = reporter(&on_progress)?;
+    Ok(promise(move || verified(directory.as_ref(), progress)))
+}
+
+/// A way to tell JavaScript, from any thread, how far a long work has come: bytes done and in all.
+pub fn reporter(on_progress: &Function<'_, FnArgs<(f64, f64)>, ()>) -> napi::Result<impl FnMut(u64, u64) + use<>> {
     let progress = on_progress.build_threadsafe_function::<FnArgs<(f64, f64)>>().weak::<true>().build()?;
     let progress: Arc<Progress> = Arc::new(progress);
-    Ok(promise(move || verify(directory.as_ref(), &progress)))
+    Ok(move |done: u64, total: u64| {
+        let _nobody_waits = progress.call((done as f64, total as f64).into(), ThreadsafeFunctionCallMode::NonBlocking);
+    })
 }
 
-fn verify(directory: &Path, progress: &Progress) -> Result<NativeVerification> {
-    let engine = Engine::open(directory, OpenOptions { create: false, ..OpenOptions::default() })?;
-    let mut report =
-        NativeVerification { streams: 0, segments: 0.0, frames: 0.0, records: 0.0, bytes: 0.0, damages: Vec::new() };
-    for summary in engine.list_streams()? {
-        report.streams += 1;
-        if let Err(error) = verify_stream(&engine, &summary.name, progress, &mut report) {
-            let message = error.to_string();
-            report.damages.push(NativeDamage { stream: summary.name, segment: String::new(), offset: 0, message });
-        }
-    }
-    engine.close()?;
-    Ok(report)
-}
-
-fn verify_stream(engine: &Engine, name: &str, progress: &Progress, report: &mut NativeVerification) -> Result<()> {
-    let stream = engine.stream(name)?;
-    let before = report.bytes;
-    let outcome = stream.verify(|done, total| {
-        let position = (before + done as f64, before + total as f64);
-        let _nobody_waits = progress.call(position.into(), ThreadsafeFunctionCallMode::NonBlocking);
+fn verified(directory: &Path, mut progress: impl FnMut(u64, u64)) -> Result<NativeVerification> {
+    let outcome = verify(directory, &Environment::default(), |done, total| {
+        progress(done, total);
         true
     })?;
-    report.segments += outcome.segments as f64;
-    report.frames += outcome.frames as f64;
-    report.records += outcome.records as f64;
-    report.bytes += outcome.bytes as f64;
-    let mut findings = stream.describe().findings;
-    findings.extend(outcome.findings.into_iter().filter(|finding| !findings.contains(finding)).collect::<Vec<_>>());
-    report.damages.extend(findings.iter().map(|finding| damage(name, finding)));
-    Ok(())
+    Ok(NativeVerification {
+        streams: u32::try_from(outcome.streams).unwrap_or(u32::MAX),
+        segments: outcome.read.segments as f64,
+        frames: outcome.read.frames as f64,
+        records: outcome.read.records as f64,
+        bytes: outcome.read.bytes as f64,
+        damages: outcome.damages.into_iter().map(describe_damage).collect(),
+    })
 }
 
-fn damage(stream: &str, finding: &Finding) -> NativeDamage {
+/// A damage as a plain object.
+pub fn describe_damage(damage: Damage) -> NativeDamage {
+    let Damage { place, finding, sequence_numbers, message } = damage;
+    let (first, next) = sequence_numbers.map(|numbers| (numbers.start, numbers.end)).unzip();
+    let Some(finding) = finding else {
+        return NativeDamage {
+            stream: place,
+            kind: "other".to_owned(),
+            segment: String::new(),
+            offset: 0,
+            end_offset: 0,
+            shards: Some(Vec::new()),
+            records: 0.0,
+            first_sequence_number: None,
+            next_sequence_number: None,
+            message,
+        };
+    };
+    let kind = match finding.meaning {
+        Meaning::Damaged => "damaged",
+        Meaning::PossiblyAcknowledged => "cut",
+        Meaning::Unreadable => "header",
+        Meaning::Index => "index",
+    };
+    let has_records = finding.shards != Shards::Of(Vec::new());
+    let records = if has_records { finding.sequences.end.saturating_sub(finding.sequences.start) } else { 0 };
     NativeDamage {
-        stream: stream.to_owned(),
+        stream: place,
+        kind: kind.to_owned(),
         segment: format!("{:08x}.seg", finding.segment),
         offset: finding.bytes.start,
-        message: finding.to_string(),
+        end_offset: finding.bytes.end,
+        shards: match finding.shards {
+            Shards::Any => None,
+            Shards::Of(shards) => Some(shards),
+        },
+        records: records as f64,
+        first_sequence_number: first,
+        next_sequence_number: next,
+        message,
     }
 }

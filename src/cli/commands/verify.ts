@@ -3,12 +3,14 @@ import type { Command } from 'commander'
 import { Millrace, type VerifyReport } from '../../index.js'
 import type { Register } from '../command.js'
 import { EXIT } from '../exit.js'
-import { bytes, count, duration, plural, rate, table } from '../format.js'
+import { describeDamages } from '../damage.js'
+import { bytes, duration, plural, rate } from '../format.js'
 import { Progress } from '../progress.js'
 import { commonOptions, type CommandResult, type Session } from '../session.js'
 
 const EXAMPLES = `
-Nothing is changed. The exit code is 3 when damage is found, and 4 when another process has the store open.
+Nothing is changed, and a store that cannot be opened is read too. The exit code is 3 when damage is found, and 4 when
+another process has the store open. millrace repair copies what is good.
 
 Examples:
   $ millrace verify
@@ -29,11 +31,11 @@ async function verify(session: Session): CommandResult {
   }
   const report = await Millrace.verify(session.directory, { onProgress }).finally(() => progress.stop())
   if (session.json) session.out.json(report)
-  else session.out.line(humanReport(report, progress.elapsed))
+  else session.out.line(humanReport(report, session.directory, progress.elapsed))
   return report.damages.length === 0 ? EXIT.ok : EXIT.damage
 }
 
-function humanReport(report: VerifyReport, elapsed: number): string {
+function humanReport(report: VerifyReport, directory: string, elapsed: number): string {
   const read = [
     plural(report.streams, 'stream'),
     plural(report.segments, 'segment'),
@@ -43,7 +45,7 @@ function humanReport(report: VerifyReport, elapsed: number): string {
   ]
   const summary = `read ${read.join(', ')} in ${duration(elapsed)} (${rate(report.records, elapsed)})`
   if (report.damages.length === 0) return `${summary}\nno damage found`
-  const rows = report.damages.map((damage) => [damage.stream, damage.segment, count(damage.offset), damage.message])
-  const damages = table(['STREAM', 'SEGMENT', 'OFFSET', 'DAMAGE'], rows, ['left', 'left', 'right', 'left'])
-  return `${summary}\n${plural(report.damages.length, 'place')} damaged:\n\n${damages}`
+  const damaged = `${plural(report.damages.length, 'place')} damaged:`
+  const remedy = `millrace repair ${directory} --to NEW_DIRECTORY copies all that is good`
+  return [`${summary}\n${damaged}`, describeDamages(report.damages), remedy].join('\n\n')
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::command::Command;
-use super::state::State;
+use super::state::{State, StreamEntry};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
@@ -28,7 +28,7 @@ pub(crate) struct Journal {
     compacted_at: Position,
 }
 
-fn config(directory: &Path) -> LogConfig {
+pub(super) fn config(directory: &Path) -> LogConfig {
     LogConfig {
         name: "control log".to_owned(),
         directory: directory.to_path_buf(),
@@ -55,7 +55,10 @@ impl Journal {
         let (log, findings) = Log::open(environment.clone(), config, None, start)?;
         // A command that is lost from the middle makes all that follows meaningless.
         if let Some(damage) = findings.iter().find(|finding| finding.meaning != Meaning::PossiblyAcknowledged) {
-            return Err(Error::new(Kind::Corrupt, format!("{damage}; restore the store from a copy")));
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!("{damage}; restore the store from a copy, or save what is good of it with millrace repair"),
+            ));
         }
         let state = replay(&log)?;
         let mut journal = Journal { compacted_at: log.published(), log, state };
@@ -107,6 +110,28 @@ impl Journal {
     }
 }
 
+/// Makes a control log that begins with a state, durably.
+///
+/// # Errors
+/// `Corrupt` where the streams break an invariant of the state, `Unsupported` where they are too many for a snapshot,
+/// `DiskFull`, `Io`.
+pub(crate) fn write(
+    environment: &Environment,
+    directory: &Path,
+    next_stream_id: u64,
+    streams: Vec<StreamEntry>,
+) -> Result<()> {
+    let state = State::of(next_stream_id, streams)?;
+    if state.to_snapshot().len() > SNAPSHOT_BYTES_MAX {
+        let message = format!("expected a state of at most {SNAPSHOT_BYTES_MAX} bytes, got more: too many streams");
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let log = Log::create(environment.clone(), config(directory))?;
+    let mut journal = Journal { compacted_at: log.published(), log, state };
+    journal.compact()?;
+    journal.close()
+}
+
 /// Makes the log under another name, so that under its own it is whole or not there: nobody could tell a half made
 /// one from a damaged one.
 fn create(environment: &Environment, directory: &Path) -> Result<()> {
@@ -144,7 +169,9 @@ fn replay(log: &Log) -> Result<State> {
     while let Some(located) = log.locate(position, limit)? {
         let damaged = || {
             let place = Position::new(located.segment.index, located.offset);
-            let message = format!("the control log is damaged at {place}; restore the store from a copy");
+            let message = format!(
+                "the control log is damaged at {place}; restore the store from a copy, or save what is good of it with millrace repair"
+            );
             Error::new(Kind::Corrupt, message)
         };
         let head = located.file.frame(located.offset, located.end)?.ok_or_else(damaged)?;

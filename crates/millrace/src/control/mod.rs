@@ -11,6 +11,7 @@
 mod command;
 mod config;
 pub(crate) mod journal;
+pub(crate) mod rescue;
 mod state;
 
 pub use command::{CleanTail, Command, Horizon};

@@ -91,6 +91,21 @@ impl State {
         self.next_stream_id
     }
 
+    /// Gives no id below this one any more.
+    pub(super) fn skip_to(&mut self, id: u64) {
+        self.next_stream_id = self.next_stream_id.max(id);
+    }
+
+    /// A state of these streams, in the order of their ids.
+    ///
+    /// # Errors
+    /// `Corrupt` where they break an invariant.
+    pub(super) fn of(next_stream_id: u64, streams: Vec<StreamEntry>) -> Result<State> {
+        let mut state = State { next_stream_id, ..State::default() };
+        streams.into_iter().try_for_each(|entry| state.restore(entry))?;
+        Ok(state)
+    }
+
     /// All streams, those being deleted too, in the order of their creation.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = &StreamEntry> {
         self.streams.values()

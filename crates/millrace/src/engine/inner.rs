@@ -311,7 +311,10 @@ fn control_log_exists(environment: &Environment, directory: &Path) -> Result<boo
     };
     let exists = holds("control", |name| name.ends_with(".seg"))?;
     if !exists && holds("streams", |_| true)? {
-        let message = format!("{} holds streams and no control log; restore it from a copy", directory.display());
+        let message = format!(
+            "{} holds streams and no control log; restore it from a copy, or save the streams with millrace repair",
+            directory.display()
+        );
         return Err(Error::new(Kind::Corrupt, message));
     }
     Ok(exists)
@@ -338,7 +341,8 @@ fn check_horizon(entry: &StreamEntry, end: Position) -> Result<()> {
     Err(Error::new(Kind::Corrupt, message))
 }
 
-fn clean_tail(entry: &StreamEntry) -> Option<Tail> {
+/// Where the log of a stream ended when it was closed in order.
+pub(crate) fn clean_tail(entry: &StreamEntry) -> Option<Tail> {
     let tail = entry.clean_tail?;
     Some(Tail {
         position: Position::new(u32::try_from(tail.segment).ok()?, tail.offset),

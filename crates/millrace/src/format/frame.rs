@@ -95,6 +95,12 @@ impl RunEntry {
         start..start + self.payload_bytes as usize
     }
 
+    /// Whether the run's payload is what was written. `frame` holds at least the frame's bytes.
+    #[must_use]
+    pub fn is_intact(&self, frame: &[u8]) -> bool {
+        frame.get(self.payload()).is_some_and(|bytes| crc32c(bytes) == self.checksum)
+    }
+
     /// Writes the entry; `seed` is the frame's.
     pub fn encode(&self, out: &mut [u8], seed: u32) {
         assert_eq!(out.len(), RUN_ENTRY_BYTES, "room for one entry");
@@ -275,6 +281,22 @@ impl<'a> FrameHead<'a> {
         bytes.get(4..8) == Some(&MAGIC.to_le_bytes())
     }
 
+    /// The seed that the frame at the start of `bytes` was written with, if there is one: where the incarnation of its
+    /// segment is lost, the frame itself still tells it. Its head and a run bear each other out, by 32 bits.
+    #[must_use]
+    pub fn seed_of(bytes: &[u8]) -> Option<u32> {
+        let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let (checksum, magic, runs) = (word(0)?, word(4)?, word(12)?);
+        let head_bytes = FRAME_HEADER_BYTES + usize::try_from(runs).ok()?.checked_mul(RUN_ENTRY_BYTES)?;
+        if magic != MAGIC || runs == 0 || head_bytes > FRAME_BYTES_MAX as usize {
+            return None;
+        }
+        let seed = crc32c(bytes.get(4..head_bytes)?) ^ checksum;
+        let entry = bytes.get(FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + RUN_ENTRY_BYTES)?;
+        let entry = RunEntry::decode(entry, seed)?;
+        entry.is_intact(bytes).then_some(seed)
+    }
+
     /// Whether a frame that is damaged, or was not written whole, stands at the start of `bytes`: one that would follow
     /// a frame of this checksum with this sequence. Stale bytes of a recycled file never say so, and a frame of which
     /// one field is damaged says it with the other.
@@ -318,10 +340,7 @@ impl<'a> FrameHead<'a> {
     /// Whether every run is one, and its payload is what was written. `frame` holds at least the frame's bytes.
     #[must_use]
     pub fn payloads_are_intact(&self, frame: &[u8]) -> bool {
-        (0..self.runs()).all(|run| {
-            let entry = self.run(run);
-            entry.is_some_and(|entry| frame.get(entry.payload()).is_some_and(|bytes| crc32c(bytes) == entry.checksum))
-        })
+        (0..self.runs()).all(|run| self.run(run).is_some_and(|entry| entry.is_intact(frame)))
     }
 }
 
@@ -368,6 +387,17 @@ mod tests {
         assert_eq!(head.shard_of(0), Some(3));
         assert!(head.payloads_are_intact(&frame));
         assert!(head.run(1).is_none());
+    }
+
+    #[test]
+    fn a_frame_tells_the_seed_that_it_was_written_with_unless_its_head_or_run_is_damaged() {
+        let frame = sample();
+        assert_eq!(FrameHead::seed_of(&frame), Some(seed(77, 4096)));
+        for bit in 0..frame.len() * 8 {
+            let mut damaged = frame.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(FrameHead::seed_of(&damaged), None, "bit {bit}");
+        }
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Log {
 }
 
 impl Writer {
-    fn tail(&self) -> Tail {
+    pub(super) fn tail(&self) -> Tail {
         Tail {
             position: Position::new(self.file.segment, self.offset),
             next_sequence: self.next_sequence,

@@ -14,10 +14,13 @@
 mod append;
 mod commit;
 pub(crate) mod draft;
+mod finding;
 pub mod notify;
 mod open;
 mod prepare;
 mod recover;
+pub(crate) mod remains;
+pub(crate) mod rewrite;
 mod scan;
 mod seal;
 pub mod segment;
@@ -37,9 +40,9 @@ use notify::Notifier;
 use prepare::Pace;
 use segment::{Segment, SegmentFile};
 
+pub use finding::{Finding, Meaning, Shards};
 pub(crate) use open::{log_is_unused, look_through};
-pub use recover::{Finding, Meaning};
-pub(crate) use scan::{Scan, build_index, scan_segment};
+pub(crate) use scan::{Scan, build_index, damage_of, scan_segment};
 
 /// What a log is made with.
 #[derive(Clone, Debug)]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use super::append::{open_segment, opening_frame};
+use super::finding::{Finding, Meaning, Shards};
 use super::notify::Notifier;
 use super::prepare::{Ahead, Prepared, make_first};
-use super::recover::{Finding, Meaning, recover};
+use super::recover::recover;
 use super::scan::{read_opening, scan_segment};
 use super::segment::{Segment, SegmentFile, index_path, open_file, read_header, segment_path};
 use super::{Log, LogConfig, Tail, Writer};
@@ -25,7 +26,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU64};
 use crate::sync::{Mutex, RwLock};
 
 /// The first segment's number and the first sequence of a log: 0 means "before everything".
-const FIRST: u32 = 1;
+pub(super) const FIRST: u32 = 1;
 
 /// What a log is put together from.
 type Parts = (Vec<Arc<Segment>>, Writer, Ahead);
@@ -38,7 +39,7 @@ pub(super) struct Files {
     pub unsealed: BTreeMap<u32, Result<SegmentHeader>>,
     /// No segment reserved this sequence or a later one.
     pub next_sequence: u64,
-    next_segment: u32,
+    pub next_segment: u32,
     spares: Vec<(PathBuf, u32)>,
     // What an interrupted step left half done.
     leftovers: Vec<PathBuf>,
@@ -65,7 +66,7 @@ impl Files {
     }
 
     /// Looks through the directory. Nothing is changed: a newer version may have written it.
-    fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Files> {
+    pub fn list(disk: &dyn Disk, config: &LogConfig) -> Result<Files> {
         let failed = |error| Error::io(format!("could not read {}", config.directory.display()), error);
         let mut files = Files {
             sealed: BTreeMap::new(),
@@ -247,6 +248,7 @@ impl Log {
                     segment: previous_end.segment,
                     bytes: 0..previous_end.offset,
                     sequences: before.as_ref().map_or(0, known)..segment.first_sequence,
+                    shards: Shards::Any,
                     meaning: Meaning::Damaged,
                 });
             }
@@ -268,6 +270,7 @@ impl Log {
                 segment: newest.index,
                 bytes: SEGMENT_HEADER_BYTES..end,
                 sequences: newest.first_sequence..newest.first_sequence,
+                shards: Shards::Of(Vec::new()),
                 meaning: Meaning::Unreadable,
             }));
         };
@@ -279,7 +282,7 @@ impl Log {
     }
 
     /// All that `writer` has written is durable.
-    fn assemble(
+    pub(super) fn assemble(
         environment: Environment,
         config: LogConfig,
         segments: Vec<Arc<Segment>>,
@@ -386,7 +389,7 @@ pub(crate) fn look_through(
     let sealed = files.sealed.values().map(|summary| (summary.segment, summary.incarnation));
     for (segment, incarnation) in unsealed.chain(sealed) {
         let file = open_file(disk, &config.directory, segment, incarnation, Access::Read)?;
-        for frame in scan_segment(&file, file.bytes)?.frames.iter().filter(|frame| frame.intact) {
+        for frame in scan_segment(&file, file.bytes)?.frames.iter().filter(|frame| frame.is_intact()) {
             let Some(head) = file.frame(frame.offset, file.bytes)? else { continue };
             let bytes = file.map()?.bytes(frame.offset as usize..frame.end() as usize).unwrap_or_default();
             for entry in (0..head.runs()).filter_map(|run| head.run(run)) {

@@ -199,6 +199,18 @@ pub(super) fn make_first(
     make_segment(environment, &config.directory, config.stream, order, &AtomicBool::new(true))
 }
 
+/// A segment of exactly this number, length and reservation.
+pub(super) fn make_exactly(
+    environment: &Environment,
+    config: &super::LogConfig,
+    segment: u32,
+    bytes: u32,
+    reserved: Range<u64>,
+) -> Result<Prepared> {
+    let order = Order { segment, bytes, reserved, spare: None, zero: false };
+    make_segment(environment, &config.directory, config.stream, order, &AtomicBool::new(true))
+}
+
 fn make_segment(
     environment: &Environment,
     directory: &std::path::Path,

@@ -13,9 +13,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::append::{open_segment, opening_frame};
+use super::finding::{Finding, Meaning, Shards};
 use super::open::Files;
 use super::prepare::{Ahead, make_first};
-use super::scan::{FoundFrame, build_index, read_opening, scan_segment};
+use super::scan::{FoundFrame, build_index, read_opening, scan_segment, shards_of_frame};
 use super::segment::{Segment, SegmentFile, index_path, open_file, segment_path, write_whole};
 use super::{LogConfig, Scan, Tail, Writer};
 use crate::disk::Access;
@@ -25,51 +26,25 @@ use crate::format::frame::FrameHead;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::{FRAME_ALIGNMENT, Position, index};
 
-/// Something that recovery or verification found and the operator should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The stream, or `control log`.
-    pub log: String,
-    /// The segment's number.
-    pub segment: u32,
-    /// The bytes concerned, as offsets into the segment's file.
-    pub bytes: Range<u32>,
-    /// The sequences concerned: all that are lost lie in this range.
-    pub sequences: Range<u64>,
-    /// What it means.
-    pub meaning: Meaning,
-}
-
-/// What a finding means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// Acknowledged records are damaged or missing.
-    Damaged,
-    /// Records behind the last mark were cut; they may have been acknowledged.
-    PossiblyAcknowledged,
-    /// The segment's header, opening or index is damaged; where only one of the latter is, nothing is lost.
-    Unreadable,
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let meaning = match self.meaning {
-            Meaning::Damaged => "acknowledged records are damaged or missing",
-            Meaning::PossiblyAcknowledged => "records were cut that may have been acknowledged",
-            Meaning::Unreadable => "the segment's header, opening or index is damaged",
-        };
-        let Finding { log, segment, bytes, sequences, .. } = self;
-        let (from, to) = (bytes.start, bytes.end);
-        let (first, next) = (sequences.start, sequences.end);
-        write!(f, "{log}: {meaning}: segment {segment}, bytes {from} to {to}, sequences from {first} below {next}")
-    }
-}
-
 /// A log as recovery leaves it.
 pub(super) struct Recovered {
     pub segments: Vec<Arc<Segment>>,
     pub writer: Writer,
     pub ahead: Ahead,
+    pub findings: Vec<Finding>,
+}
+
+/// Which part of a log's files is the log, by the rule of `docs/format.md`. Finding it changes nothing.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The unsealed segments that are part of the log, and where each ends.
+    pub kept: Vec<(Arc<SegmentFile>, u32)>,
+    /// Those that are not.
+    pub cut: Vec<u32>,
+    pub mark: Position,
+    pub tail: Tail,
+    /// A link of the chain is missing.
+    pub broken: bool,
     pub findings: Vec<Finding>,
 }
 
@@ -100,8 +75,8 @@ struct Walk<'a> {
     findings: Vec<Finding>,
 }
 
-/// Recovers the log in `files`. All before `floor` is known to have been durable from elsewhere: an earlier clean close.
-pub(super) fn recover(environment: &Environment, config: &LogConfig, files: Files, floor: Tail) -> Result<Recovered> {
+/// Finds the log in `files`. All before `floor` is known to have been durable from elsewhere: an earlier clean close.
+pub(super) fn find(environment: &Environment, config: &LogConfig, files: &Files, floor: Tail) -> Result<Found> {
     let mut findings = Vec::new();
     let mut unsealed = BTreeMap::new();
     for (&segment, header) in &files.unsealed {
@@ -111,6 +86,7 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
                 segment,
                 bytes: 0..SEGMENT_HEADER_BYTES,
                 sequences: files.reserved_before(segment)..files.next_sequence,
+                shards: Shards::Any,
                 meaning: Meaning::Unreadable,
             });
             continue;
@@ -147,12 +123,10 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
     };
     let mut kept = Vec::new();
     let mut cut = Vec::new();
-    let mut segments = Vec::new();
     let all = files.all();
     for &segment in &all {
         if let Some(summary) = files.sealed.get(&segment) {
             walk.pass_sealed(summary);
-            segments.push(Arc::new(Segment::sealed(&config.directory, *summary)));
         } else if let Some(unsealed) = unsealed.remove(&segment) {
             match walk.pass_unsealed(segment, &unsealed)? {
                 Some(end) => kept.push((unsealed.file, end)),
@@ -167,6 +141,14 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
         walk.report_damage(floor.position.segment, 0..floor.position.offset, floor.next_sequence);
     }
     let Walk { tail, findings, broken, .. } = walk;
+    Ok(Found { kept, cut, mark, tail, broken, findings })
+}
+
+/// Recovers the log in `files`. All before `floor` is known to have been durable from elsewhere: an earlier clean close.
+pub(super) fn recover(environment: &Environment, config: &LogConfig, files: Files, floor: Tail) -> Result<Recovered> {
+    let Found { kept, mut cut, mark, tail, broken, findings } = find(environment, config, &files, floor)?;
+    let sealed = files.sealed.values();
+    let mut segments: Vec<_> = sealed.map(|summary| Arc::new(Segment::sealed(&config.directory, *summary))).collect();
     if segments.is_empty() && kept.is_empty() {
         let message = format!("{} has no readable segment in {}", config.name, config.directory.display());
         return Err(Error::new(Kind::Corrupt, message));
@@ -217,14 +199,14 @@ impl Walk<'_> {
         let is_part = |frame: &&FoundFrame| closed_end.is_none_or(|end| frame.offset < end);
         for frame in unsealed.scan.frames.iter().take_while(is_part) {
             if self.ended {
-                self.report_cut(segment, frame);
+                self.report_cut(unsealed, frame)?;
                 continue;
             }
             let place = Position::new(segment, end);
             if !self.follows(frame, end) {
                 if place >= self.mark {
                     self.ended = true;
-                    self.report_cut(segment, frame);
+                    self.report_cut(unsealed, frame)?;
                     continue;
                 }
                 if frame.offset != end {
@@ -236,14 +218,14 @@ impl Walk<'_> {
                     self.report_damage(segment, offset..offset, frame.header.first_sequence);
                 }
             }
-            if !frame.intact {
+            if !frame.is_intact() {
                 if Position::new(segment, frame.offset) >= self.mark {
                     self.ended = true;
-                    self.report_cut(segment, frame);
+                    self.report_cut(unsealed, frame)?;
                     continue;
                 }
-                let next = frame.next_sequence();
-                self.report_damage(segment, frame.offset..frame.end(), next);
+                let log = &self.config.name;
+                self.findings.extend(frame.damaged.iter().map(|run| run.finding(log, segment)));
             }
             end = frame.end();
             self.accept(segment, frame);
@@ -283,7 +265,8 @@ impl Walk<'_> {
 
     fn report_possible(&mut self, segment: u32, bytes: Range<u32>, sequences: Range<u64>) {
         let log = self.config.name.clone();
-        self.findings.push(Finding { log, segment, bytes, sequences, meaning: Meaning::PossiblyAcknowledged });
+        let (shards, meaning) = (Shards::Any, Meaning::PossiblyAcknowledged);
+        self.findings.push(Finding { log, segment, bytes, sequences, shards, meaning });
     }
 
     fn follows(&self, frame: &FoundFrame, end: u32) -> bool {
@@ -322,28 +305,38 @@ impl Walk<'_> {
             segment,
             bytes,
             sequences: first..next_sequence,
+            shards: Shards::Any,
             meaning: Meaning::Damaged,
         });
         self.unlinked = true;
     }
 
-    fn report_cut(&mut self, segment: u32, frame: &FoundFrame) {
-        let next = frame.next_sequence();
+    /// Frames that are cut one behind the other are one finding. Its shards are known where nothing is missing before
+    /// and between them.
+    fn report_cut(&mut self, unsealed: &Unsealed, frame: &FoundFrame) -> Result<()> {
+        let (segment, next) = (unsealed.file.segment, frame.next_sequence());
+        let head = unsealed.file.frame(frame.offset, unsealed.file.bytes)?;
+        let shards = head.map_or(Shards::Any, |head| shards_of_frame(&head));
         if let Some(last) = self.findings.last_mut()
             && last.meaning == Meaning::PossiblyAcknowledged
             && last.segment == segment
         {
+            last.shards.join(if last.bytes.end == frame.offset { shards } else { Shards::Any });
             last.bytes.end = frame.end();
             last.sequences.end = last.sequences.end.max(next);
-            return;
+            return Ok(());
         }
+        let tail = &self.tail;
+        let start = if tail.position.segment == segment { tail.position.offset } else { frame.offset };
         self.findings.push(Finding {
             log: self.config.name.clone(),
             segment,
-            bytes: frame.offset..frame.end(),
-            sequences: self.tail.next_sequence.min(next)..next,
+            bytes: start..frame.end(),
+            sequences: tail.next_sequence.min(next)..next,
+            shards: if frame.header.first_sequence > tail.next_sequence { Shards::Any } else { shards },
             meaning: Meaning::PossiblyAcknowledged,
         });
+        Ok(())
     }
 }
 
@@ -379,7 +372,12 @@ fn write_again(file: &SegmentFile, mark: Position, end: u32) -> Result<()> {
 }
 
 /// Makes the segment in which appending goes on; it says where the recovered log ends.
-fn start_behind(environment: &Environment, config: &LogConfig, ahead: &mut Ahead, tail: &Tail) -> Result<Writer> {
+pub(super) fn start_behind(
+    environment: &Environment,
+    config: &LogConfig,
+    ahead: &mut Ahead,
+    tail: &Tail,
+) -> Result<Writer> {
     let mut opening = opening_frame(config, tail, &[]);
     let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
     let prepared = make_first(environment, config, ahead, room)?;

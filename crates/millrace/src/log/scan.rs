@@ -1,9 +1,13 @@
 //! Reading a segment from its start to its end, frame by frame, trusting nothing: what recovery, sealing and
 //! verification share.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::finding::{Finding, Meaning, Shards};
 use super::segment::SegmentFile;
 use crate::error::Result;
-use crate::format::frame::{FrameHead, FrameHeader, RunKind};
+use crate::format::frame::{FrameHead, FrameHeader, RunEntry, RunKind};
 use crate::format::index::{Body, DAMAGED, RunPlace, Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::snapshot::Opening;
@@ -13,23 +17,103 @@ use crate::format::{FRAME_ALIGNMENT, Position, aligned};
 const FRESH_BYTES: usize = 256 << 10;
 
 /// A frame that a scan found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FoundFrame {
     pub offset: u32,
     pub header: FrameHeader,
-    /// Whether every run's payload is what was written.
-    pub intact: bool,
+    /// The runs whose payload is not what was written.
+    pub damaged: Vec<DamagedRun>,
+}
+
+/// A part of a frame that is not what was written, while the frame's head is.
+#[derive(Clone, Debug)]
+pub(crate) struct DamagedRun {
+    pub bytes: Range<u32>,
+    pub sequences: Range<u64>,
+    pub shards: Shards,
+    pub meaning: Meaning,
 }
 
 impl FoundFrame {
-    /// The sequence behind its last record.
-    pub fn next_sequence(&self) -> u64 {
-        self.header.first_sequence + u64::from(self.header.records)
+    /// Looks at every run of a frame. `bytes` begins with the frame and holds at least all of it.
+    pub fn new(offset: u32, head: &FrameHead<'_>, bytes: &[u8]) -> FoundFrame {
+        let entries = (0..head.runs()).map(|run| head.run(run));
+        let damaged = entries.filter(|entry| !entry.is_some_and(|entry| entry.is_intact(bytes)));
+        let damaged = damaged.map(|entry| DamagedRun::new(offset, head, entry)).collect();
+        FoundFrame { offset, header: head.header, damaged }
+    }
+
+    /// Whether every run's payload is what was written.
+    pub fn is_intact(&self) -> bool {
+        self.damaged.is_empty()
     }
 
     /// Where the next frame would start.
     pub fn end(&self) -> u32 {
         self.offset + self.header.padded_bytes()
+    }
+
+    /// How many of the frame's records are what was written.
+    pub fn intact_records(&self) -> u64 {
+        let damaged: u64 = self.damaged.iter().map(|run| run.sequences.end - run.sequences.start).sum();
+        u64::from(self.header.records).saturating_sub(damaged)
+    }
+
+    /// The sequence behind the frame's last record.
+    pub fn next_sequence(&self) -> u64 {
+        self.header.first_sequence + u64::from(self.header.records)
+    }
+}
+
+impl DamagedRun {
+    fn new(offset: u32, head: &FrameHead<'_>, entry: Option<RunEntry>) -> DamagedRun {
+        let first = head.header.first_sequence;
+        let Some(entry) = entry else {
+            // Nobody knows where its payload is: all of the frame is in doubt.
+            return DamagedRun {
+                bytes: offset..offset + head.header.padded_bytes(),
+                sequences: first..first + u64::from(head.header.records),
+                shards: Shards::Any,
+                meaning: Meaning::Damaged,
+            };
+        };
+        let start = offset + entry.payload_offset;
+        let first = first + u64::from(entry.sequence_delta);
+        DamagedRun {
+            bytes: start..start + entry.payload_bytes,
+            sequences: first..first + u64::from(entry.records),
+            shards: shards_of(entry),
+            // The snapshot that a segment opens with holds no records.
+            meaning: if entry.kind == RunKind::Opening { Meaning::Unreadable } else { Meaning::Damaged },
+        }
+    }
+}
+
+impl DamagedRun {
+    /// How it is told.
+    pub fn finding(&self, log: &str, segment: u32) -> Finding {
+        let DamagedRun { bytes, sequences, shards, meaning } = self.clone();
+        Finding { log: log.to_owned(), segment, bytes, sequences, shards, meaning }
+    }
+}
+
+/// The shards that have records in a frame.
+pub(crate) fn shards_of_frame(head: &FrameHead<'_>) -> Shards {
+    let mut all = BTreeSet::new();
+    for run in 0..head.runs() {
+        match head.run(run).map_or(Shards::Any, shards_of) {
+            Shards::Of(shards) => all.extend(shards),
+            Shards::Any => return Shards::Any,
+        }
+    }
+    Shards::Of(all.into_iter().collect())
+}
+
+fn shards_of(entry: RunEntry) -> Shards {
+    match entry.kind {
+        RunKind::Records => Shards::Of(vec![entry.shard]),
+        RunKind::Opening | RunKind::Command | RunKind::State => Shards::Of(Vec::new()),
+        RunKind::Other(_) => Shards::Any,
     }
 }
 
@@ -40,6 +124,11 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
+    /// How many records that are what was written the frames hold.
+    pub fn intact_records(&self) -> u64 {
+        self.frames.iter().map(FoundFrame::intact_records).sum()
+    }
+
     /// Whether a frame stands behind the opening and links to it: then the segment was taken into use, while an opening
     /// alone may have been refused by a full disk, and the log gone on in the segment before.
     pub fn goes_on(&self) -> bool {
@@ -71,11 +160,44 @@ pub(crate) fn scan_segment(file: &SegmentFile, end: u32) -> Result<Scan> {
             offset += FRAME_ALIGNMENT;
             continue;
         };
-        let frame = FoundFrame { offset, header: head.header, intact: head.payloads_are_intact(bytes) };
+        let frame = FoundFrame::new(offset, &head, bytes);
         offset = frame.end();
         scan.frames.push(frame);
     }
     Ok(scan)
+}
+
+/// What is damaged in a segment, as a scan found it. `first_sequence` is that of the segment's first frame, `ends` says
+/// where the segment ends and, if that is known, which sequence comes next.
+pub(crate) fn damage_of(
+    log: &str,
+    segment: u32,
+    first_sequence: u64,
+    ends: (u32, Option<u64>),
+    scan: &Scan,
+) -> Vec<Finding> {
+    let (end, known_next) = ends;
+    let mut findings = Vec::new();
+    let gap = |bytes, sequences| {
+        let (log, shards, meaning) = (log.to_owned(), Shards::Any, Meaning::Damaged);
+        Finding { log, segment, bytes, sequences, shards, meaning }
+    };
+    let mut offset = SEGMENT_HEADER_BYTES;
+    let mut next_sequence = first_sequence;
+    for frame in &scan.frames {
+        if frame.offset > offset {
+            let first = next_sequence.min(frame.header.first_sequence);
+            findings.push(gap(offset..frame.offset, first..frame.header.first_sequence));
+        }
+        findings.extend(frame.damaged.iter().map(|run| run.finding(log, segment)));
+        next_sequence = frame.next_sequence();
+        offset = frame.end();
+    }
+    if offset < end {
+        let next = known_next.map_or(next_sequence + 1, |known| known.max(next_sequence));
+        findings.push(gap(offset..end, next_sequence..next));
+    }
+    findings
 }
 
 /// Whether the segment was prepared and never written: then its first frames' bytes are zeros, more of them than a

@@ -287,6 +287,7 @@ fn the_judge_complains_of_every_lie_that_it_is_told() {
         segment: 1,
         bytes: 4096..4160,
         sequences,
+        shards: millrace::Shards::Any,
         meaning: Meaning::Damaged,
     };
     // Records are dropped, changed, invented, repeated, out of order.

@@ -9,5 +9,6 @@ mod forged;
 mod kill;
 mod lifecycle;
 mod model;
+mod repair;
 mod retention;
 mod support;
