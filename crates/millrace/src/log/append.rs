@@ -73,9 +73,11 @@ impl Log {
         self.write(writer, &mut mark, arrival_ms)
     }
 
-    /// Ends appending; all that comes later gets `Closed`.
+    /// Ends appending; all that comes later gets `Closed`. Whoever waits for more is told to look again.
     pub fn close_writer(&self) {
         self.writer.lock().closed = true;
+        self.notifier.notify(Change::Published);
+        self.notifier.notify(Change::Durable);
     }
 
     /// Ends appending, makes all durable, and says so in the log. Returns the tail.

@@ -25,14 +25,14 @@ mod trim;
 pub(crate) mod walk;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, OnceLock, RwLock};
 use notify::Notifier;
 use prepare::Pace;
 use segment::{Segment, SegmentFile};
@@ -188,9 +188,11 @@ impl Log {
         self.seal_finished()
     }
 
-    /// Ends appending and upkeep, then removes the log's directory.
+    /// Ends appending and upkeep, then removes the log's directory. What was appended is acknowledged before, or its
+    /// appender told of the failure: nobody would sync for it afterwards.
     pub fn remove(&self) -> Result<()> {
         self.close_writer();
+        let _whoever_waits_hears_of_a_failure = self.sync_all();
         let _no_file_is_made_meanwhile = self.upkeep.lock();
         let directory = &self.config.directory;
         self.environment.disk.remove_tree(directory).map_err(|error| Error::io(directory.display(), error))

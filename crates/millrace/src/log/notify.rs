@@ -2,12 +2,12 @@
 //!
 //! An append pays one atomic load where nobody waits. A waker must be cheap and must not call back into the log.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::map::{TailPage, TailView};
 use crate::sync::atomic::{AtomicUsize, Ordering, fence};
-use crate::sync::{Condvar, Mutex, RwLock};
+use crate::sync::{Condvar, Mutex, OnceLock, RwLock};
 
 /// Something that can be woken, from any thread.
 pub trait Wake: Send + Sync {
