@@ -11,6 +11,8 @@ mod engine;
 mod environment;
 mod error;
 mod log;
+#[cfg(all(test, loom))]
+mod models;
 mod service;
 mod store;
 mod stream;
@@ -29,7 +31,7 @@ pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result};
 pub use format::Position;
 pub use format::record::stage_record;
-pub use log::notify::{Change, Registration, Wake};
+pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentView};
 pub use log::{Finding, Meaning};
 pub use stream::pack::Placement;

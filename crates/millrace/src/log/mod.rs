@@ -17,12 +17,14 @@ pub(crate) mod draft;
 pub mod notify;
 mod open;
 mod prepare;
+pub(crate) mod reach;
 mod recover;
 mod scan;
 mod seal;
 pub mod segment;
 mod trim;
 pub(crate) mod walk;
+pub(crate) mod wish;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,11 +33,12 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, OnceLock, RwLock};
 use notify::Notifier;
 use prepare::Pace;
+use reach::Reach;
 use segment::{Segment, SegmentFile};
+use wish::Wish;
 
 pub(crate) use open::log_is_unused;
 pub use recover::{Finding, Meaning};
@@ -104,21 +107,19 @@ pub(crate) struct Log {
     writer: Mutex<Writer>,
     // Held by the one who syncs.
     sync: Mutex<()>,
-    published: AtomicU64,
-    published_sequence: AtomicU64,
-    durable: AtomicU64,
-    durable_sequence: AtomicU64,
+    published: Reach,
+    durable: Reach,
     segments: RwLock<Vec<Arc<Segment>>>,
     ahead: Mutex<prepare::Ahead>,
     notifier: Arc<Notifier>,
     poison: OnceLock<String>,
     servant: OnceLock<Arc<dyn Servant>>,
-    upkeep_wanted: AtomicBool,
+    upkeep_wanted: Wish,
     // Held by the one who seals, prepares or removes files.
     upkeep: Mutex<()>,
-    // The committer has been asked for a sync, or a mark, and has not begun it.
-    pub(crate) sync_due: AtomicBool,
-    pub(crate) mark_due: AtomicBool,
+    // What the committer has been asked for and has not begun.
+    pub(crate) sync_due: Wish,
+    pub(crate) mark_due: Wish,
 }
 
 impl std::fmt::Debug for Log {
@@ -135,17 +136,17 @@ impl Log {
 
     /// The end of what has been appended.
     pub fn published(&self) -> Position {
-        Position::unpack(self.published.load(Ordering::Acquire))
+        self.published.place()
     }
 
     /// The end of what is certain to be on disk.
     pub fn durable(&self) -> Position {
-        Position::unpack(self.durable.load(Ordering::Acquire))
+        self.durable.place()
     }
 
     /// The sequence that the next record gets at least.
     pub fn next_sequence(&self) -> u64 {
-        self.published_sequence.load(Ordering::Acquire)
+        self.published.sequence()
     }
 
     /// Who is told when something changes.
@@ -176,7 +177,7 @@ impl Log {
 
     fn ask_for_upkeep(&self) {
         if let Some(servant) = self.servant.get()
-            && !self.upkeep_wanted.swap(true, Ordering::AcqRel)
+            && self.upkeep_wanted.note()
         {
             servant.wants_upkeep(self.config.stream);
         }
@@ -200,7 +201,7 @@ impl Log {
 
     /// Seals what is finished and prepares what will be needed.
     pub fn upkeep(&self) -> Result<()> {
-        self.upkeep_wanted.store(false, Ordering::Release);
+        self.upkeep_wanted.take_up();
         let _one_at_a_time = self.upkeep.lock();
         if self.writer.lock().closed {
             return Ok(());
