@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { runModels } from './models.mjs'
 import { run, secondsSince, tool } from './shared.mjs'
 
 /** The one crate with tests in Rust. */
@@ -47,6 +48,7 @@ const checks = [
   ]),
   cargo('licences and sources (cargo deny)', 'deny', ['check', 'bans', 'licenses', 'sources']),
   { name: 'tests (cargo)', work: testRust },
+  { name: 'interleavings (loom, shuttle)', work: testInterleavings },
   { name: 'tests (vitest)', work: testTypeScript },
 ]
 
@@ -70,6 +72,14 @@ async function testRust() {
     totals.skipped += Number(ignored)
   }
   return status === 0
+}
+
+/** Runs the models of the engine's threads, and says how many orders of their steps were explored. */
+async function testInterleavings() {
+  const { passed, failed, explored } = await runModels()
+  totals.passed += passed
+  totals.failed += failed
+  return failed === 0 ? `ok, ${explored.join(', ')}` : false
 }
 
 /** Runs vitest and takes the counts from its report, which is more to rely on than its screen. */
