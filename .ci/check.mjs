@@ -49,6 +49,8 @@ const checks = [
   cargo('licences and sources (cargo deny)', 'deny', ['check', 'bans', 'licenses', 'sources']),
   { name: 'tests (cargo)', work: testRust },
   { name: 'interleavings (loom, shuttle)', work: testInterleavings },
+  // A build of its own, and slow tests: by hand, before a release.
+  { name: 'sanitizers', work: async () => 'skipped: takes minutes; npm run sanitize' },
   { name: 'tests (vitest)', work: testTypeScript },
 ]
 

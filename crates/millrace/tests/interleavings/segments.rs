@@ -65,6 +65,28 @@ fn bytes_that_a_reader_holds_never_change() {
     });
 }
 
+#[test]
+fn the_horizon_never_goes_back() {
+    explore("the_horizon_never_goes_back", |world| {
+        let engine = Arc::new(world.open().expect("a store"));
+        let stream = engine.create_stream("clicks", StreamConfig::default()).expect("new");
+        fill(&stream, 0, RECORDS_PER_SEGMENT);
+        stream.flush().expect("synced");
+        world.advance_ms(TOO_OLD_MS);
+        let expiring: Vec<_> = (0..2)
+            .map(|_| {
+                let (world, engine) = (world.clone(), Arc::clone(&engine));
+                thread::spawn(move || expire(&world, &engine))
+            })
+            .collect();
+        fill(&stream, RECORDS_PER_SEGMENT, 2 * RECORDS_PER_SEGMENT);
+        stream.flush().expect("synced");
+        expiring.into_iter().for_each(|thread| thread.join().expect("expired"));
+        assert_eq!(engine.warnings(), Vec::<String>::new());
+        engine.close().expect("the horizon that is stored last is the furthest");
+    });
+}
+
 /// Appends the records of these counts.
 fn fill(stream: &Stream, from: u8, to: u8) {
     for count in from..to {
