@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { runModels } from './models.mjs'
 import { run, secondsSince, tool } from './shared.mjs'
 
 /** The crates with tests in Rust. */
@@ -47,8 +48,11 @@ const checks = [
   ]),
   cargo('licences and sources (cargo deny)', 'deny', ['check', 'bans', 'licenses', 'sources']),
   { name: 'tests (cargo)', work: testRust },
+  { name: 'interleavings (loom, shuttle)', work: testInterleavings },
   { name: 'fuzzing (libFuzzer)', work: () => lastLine('.ci/fuzz.mjs', '--seconds', '8') },
   { name: 'crash images and faults (torture)', work: () => lastLine('.ci/torture.mjs') },
+  // A build of its own, and slow tests: by hand, before a release.
+  { name: 'sanitizers', work: async () => 'skipped: takes minutes; npm run sanitize' },
   { name: 'tests (vitest)', work: testTypeScript },
 ]
 
@@ -78,6 +82,14 @@ async function testRust() {
 async function lastLine(script, ...args) {
   const { status, output } = await run('node', [script, ...args], { capture: true })
   return status === 0 && output.trimEnd().split('\n').at(-1)
+}
+
+/** Runs the models of the engine's threads, and says how many orders of their steps were explored. */
+async function testInterleavings() {
+  const { passed, failed, explored } = await runModels()
+  totals.passed += passed
+  totals.failed += failed
+  return failed === 0 ? `ok, ${explored.join(', ')}` : false
 }
 
 /** Runs vitest and takes the counts from its report, which is more to rely on than its screen. */

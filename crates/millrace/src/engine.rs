@@ -6,8 +6,9 @@
 mod inner;
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::control::{Command, Retention, StreamConfig, StreamEntry, StreamStatus};
 use crate::environment::{Environment, Service};
@@ -16,8 +17,8 @@ use crate::log::Log;
 use crate::service::Upkeep;
 use crate::shard::ShardMap;
 use crate::stream::Stream;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Lazy, Mutex, RwLockReadGuard};
 pub(crate) use inner::{Inner, clean_tail};
 
 /// The longest segment, in bytes.
@@ -73,7 +74,7 @@ pub struct StreamSummary {
 }
 
 /// The engines of this process by directory. The lock is held while one is opened or closed.
-static ENGINES: LazyLock<Mutex<HashMap<PathBuf, Weak<Inner>>>> = LazyLock::new(|| Mutex::new(HashMap::new()));
+static ENGINES: Lazy<Mutex<HashMap<PathBuf, Weak<Inner>>>> = Lazy::new(|| Mutex::new(HashMap::new()));
 
 /// A handle on an open store. Each handle is closed once; the last one closes the store.
 pub struct Engine {
@@ -96,7 +97,7 @@ impl Engine {
     /// `Corrupt` (the control log is damaged), `Io`.
     pub fn open(path: &Path, options: OpenOptions) -> Result<Engine> {
         options.validate()?;
-        let mut engines = ENGINES.lock();
+        let mut engines = Lazy::force(&ENGINES).lock();
         if let Ok(canonical) = path.canonicalize()
             && let Some(inner) = engines.get(&canonical).and_then(Weak::upgrade)
             && !inner.closed.load(Ordering::Acquire)
@@ -153,7 +154,8 @@ impl Engine {
     /// # Errors
     /// `Closed`.
     pub fn list_streams(&self) -> Result<Vec<StreamSummary>> {
-        let journal = self.check()?.journal.lock();
+        let inner = self.check()?;
+        let journal = inner.journal.lock();
         Ok(journal.state().streams().map(summary_of).collect())
     }
 
@@ -208,7 +210,8 @@ impl Engine {
     /// # Errors
     /// `Closed`.
     pub fn expire(&self) -> Result<()> {
-        Upkeep::expire(Arc::clone(self.check()?));
+        let call = self.check()?;
+        Upkeep::expire(Arc::clone(call.inner));
         Ok(())
     }
 
@@ -242,7 +245,8 @@ impl Engine {
     /// # Errors
     /// `Closed`.
     pub fn store_id(&self) -> Result<String> {
-        let store = self.check()?.store.lock();
+        let inner = self.check()?;
+        let store = inner.store.lock();
         store.as_ref().map(|store| store.id().to_owned()).ok_or_else(closed)
     }
 
@@ -261,19 +265,34 @@ impl Engine {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let _no_one_opens_meanwhile = ENGINES.lock();
+        let _no_one_opens_meanwhile = Lazy::force(&ENGINES).lock();
         if self.inner.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }
         self.inner.close()
     }
 
-    fn check(&self) -> Result<&Arc<Inner>> {
+    fn check(&self) -> Result<Call<'_>> {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
+        let in_flight = self.inner.calls.read();
         self.inner.check_open()?;
-        Ok(&self.inner)
+        Ok(Call { inner: &self.inner, _in_flight: in_flight })
+    }
+}
+
+/// A call into an engine that stays open until the call has ended.
+struct Call<'a> {
+    inner: &'a Arc<Inner>,
+    _in_flight: RwLockReadGuard<'a, ()>,
+}
+
+impl Deref for Call<'_> {
+    type Target = Arc<Inner>;
+
+    fn deref(&self) -> &Arc<Inner> {
+        self.inner
     }
 }
 

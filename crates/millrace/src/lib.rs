@@ -11,6 +11,8 @@ mod engine;
 mod environment;
 mod error;
 mod log;
+#[cfg(all(test, loom))]
+mod models;
 mod repair;
 mod service;
 mod store;
@@ -33,11 +35,13 @@ pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result};
 pub use format::Position;
 pub use format::record::stage_record;
-pub use log::notify::{Change, Registration, Wake};
+pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use stream::pack::Placement;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
 pub use stream::{Appended, Commit, Stream, StreamDescription};
+#[cfg(shuttle)]
+pub use sync::checked::time_passes;
 pub use verify::{StoreVerification, Verification, verify};

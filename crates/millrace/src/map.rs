@@ -9,11 +9,19 @@
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
+#[cfg(not(loom))]
+use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
+#[cfg(loom)]
+use std::sync::Arc;
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags};
+
+#[cfg(loom)]
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// One mapping of the kernel, released when it is dropped.
 #[derive(Debug)]
@@ -143,10 +151,16 @@ pub const TAIL_PAGE_BYTES: usize = 4096;
 /// advances; both wrap. Only the engine can write to it.
 #[derive(Debug)]
 pub struct TailPage {
+    #[cfg(not(loom))]
     fd: OwnedFd,
+    #[cfg(not(loom))]
     map: Mapping,
+    // A model checker sees no mapped memory; its two words stand in for the page.
+    #[cfg(loom)]
+    words: Arc<[AtomicU32; 2]>,
 }
 
+#[cfg(not(loom))]
 impl TailPage {
     /// A page of zeros in anonymous shared memory.
     pub fn new() -> io::Result<TailPage> {
@@ -165,16 +179,6 @@ impl TailPage {
         unsafe { &*word }
     }
 
-    /// Counts one publication.
-    pub fn published(&self) {
-        self.word(0).fetch_add(1, Ordering::Release);
-    }
-
-    /// Counts one advance of the durable watermark.
-    pub fn durable(&self) {
-        self.word(1).fetch_add(1, Ordering::Release);
-    }
-
     /// A map of the page at an address of its own, for one poller. A poller's write faults or stays with it: the map
     /// is read-only.
     pub fn view(&self) -> io::Result<TailView> {
@@ -182,10 +186,46 @@ impl TailPage {
     }
 }
 
+#[cfg(loom)]
+impl TailPage {
+    /// Two words of zero.
+    pub fn new() -> io::Result<TailPage> {
+        Ok(TailPage { words: Arc::new([AtomicU32::new(0), AtomicU32::new(0)]) })
+    }
+
+    fn word(&self, index: usize) -> &AtomicU32 {
+        &self.words[index]
+    }
+
+    /// The words.
+    pub fn view(&self) -> io::Result<TailView> {
+        Ok(TailView(Arc::clone(&self.words)))
+    }
+}
+
+impl TailPage {
+    /// Counts one publication. Who sees the count sees what was published before.
+    pub fn published(&self) {
+        self.word(0).fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts one advance of the durable watermark. Who sees the count sees the watermark.
+    pub fn durable(&self) {
+        self.word(1).fetch_add(1, Ordering::Release);
+    }
+}
+
 /// A poller's own read-only map of a [`TailPage`].
+#[cfg(not(loom))]
 #[derive(Debug)]
 pub struct TailView(Mapping);
 
+/// The words of a [`TailPage`].
+#[cfg(loom)]
+#[derive(Debug)]
+pub struct TailView(pub Arc<[AtomicU32; 2]>);
+
+#[cfg(not(loom))]
 impl TailView {
     /// The first byte of the page, [`TAIL_PAGE_BYTES`] long. Valid until this value is dropped.
     #[must_use]
@@ -194,7 +234,7 @@ impl TailView {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::io::Write;

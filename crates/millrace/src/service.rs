@@ -10,7 +10,6 @@ use crate::control::Durability;
 use crate::environment::Services;
 use crate::error::{Error, Result};
 use crate::log::{Log, Servant};
-use crate::sync::atomic::Ordering;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex};
 
@@ -74,11 +73,11 @@ impl Committer {
     }
 
     fn put(&self, log: &Arc<Log>, at_ms: u64, act: Act) {
-        let flag = match act {
+        let wish = match act {
             Act::Sync => &log.sync_due,
             Act::Mark => &log.mark_due,
         };
-        if flag.swap(true, Ordering::AcqRel) {
+        if !wish.note() {
             return;
         }
         self.shared.agenda.lock().due.push(Due { log: Arc::downgrade(log), at_ms, act });
@@ -113,15 +112,15 @@ impl Shared {
         match due.act {
             Act::Sync => {
                 // Cleared before the sync: what is appended from now on asks for another.
-                log.sync_due.store(false, Ordering::Release);
+                log.sync_due.take_up();
                 // A failure poisons the log, and whoever waits hears of it there.
-                if log.sync_all().is_ok() && !log.mark_due.swap(true, Ordering::AcqRel) {
+                if log.sync_all().is_ok() && log.mark_due.note() {
                     let at_ms = clock.monotonic_ms() + MARK_AFTER_MS;
                     self.agenda.lock().due.push(Due { log: due.log, at_ms, act: Act::Mark });
                 }
             }
             Act::Mark => {
-                log.mark_due.store(false, Ordering::Release);
+                log.mark_due.take_up();
                 let _poisons_the_log_where_it_fails = log.mark();
             }
         }

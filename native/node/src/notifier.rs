@@ -6,9 +6,8 @@
 //! the channel before its memory goes, and a later wake-up does nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use millrace::Wake;
+use millrace::{Trigger, Wake};
 use napi::Status;
 use napi::bindgen_prelude::Function;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -33,7 +32,7 @@ impl NativeNotifier {
 
     /// A wake-up that fires with `id`.
     pub(crate) fn alarm(&self, id: u32) -> Arc<Alarm> {
-        Arc::new(Alarm { channel: Arc::clone(&self.channel), id, armed: AtomicBool::new(false) })
+        Arc::new(Alarm { channel: Arc::clone(&self.channel), id, trigger: Trigger::default() })
     }
 }
 
@@ -41,20 +40,19 @@ impl NativeNotifier {
 pub struct Alarm {
     channel: Arc<Channel>,
     id: u32,
-    armed: AtomicBool,
+    trigger: Trigger,
 }
 
 impl Alarm {
     /// Lets the next change fire. Look at the state afterwards: what changed before does not fire.
     pub fn arm(&self) {
-        self.armed.store(true, Ordering::SeqCst);
+        self.trigger.arm();
     }
 }
 
 impl Wake for Alarm {
     fn wake(&self) {
-        // The plain load keeps the cache line shared while nobody waits.
-        if self.armed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
+        if self.trigger.fires() {
             // A refusal means that the environment is ending: nobody is left to be told.
             let _status = self.channel.call(self.id, ThreadsafeFunctionCallMode::NonBlocking);
         }

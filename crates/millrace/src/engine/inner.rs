@@ -20,8 +20,8 @@ use crate::store::{Create, Store};
 use crate::stream::expiry::{DEFAULT_TOLERANCE_MS, ExpiryClock};
 use crate::stream::pack::Packer;
 use crate::stream::{Stream, StreamInner};
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// The first segment of a stream, in bytes; each later one is twice as long.
 const SEGMENT_BYTES_FIRST: u32 = 1 << 20;
@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     expiry_stored_ms: AtomicU64,
     pub(super) handles: AtomicUsize,
     pub(super) closed: AtomicBool,
+    // Held shared by each call that may change files, so that none does once the directory is let go.
+    pub(super) calls: RwLock<()>,
     // Held until the engine is closed; dropped with it.
     pub(super) store: Mutex<Option<Store>>,
 }
@@ -71,6 +73,7 @@ impl Inner {
             expiry_stored_ms: AtomicU64::new(environment.clock.monotonic_ms()),
             handles: AtomicUsize::new(1),
             closed: AtomicBool::new(false),
+            calls: RwLock::new(()),
             store: Mutex::new(Some(store)),
             environment,
             directory,
@@ -236,6 +239,7 @@ impl Inner {
 
     pub(super) fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
+        drop(self.calls.write());
         self.keeper.stop();
         self.committer.stop();
         let mut outcome = self.store_expiry_clock();

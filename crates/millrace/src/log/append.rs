@@ -13,7 +13,6 @@ use crate::format::index::Waypoint;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::snapshot::Opening;
 use crate::format::{Position, u32_of};
-use crate::sync::atomic::Ordering;
 
 /// The largest frame that is stored through the map, in bytes: beyond it a write costs no more.
 const STORED_BYTES_MAX: usize = 2048;
@@ -95,9 +94,11 @@ impl Log {
         self.write(writer, &mut mark, arrival_ms)
     }
 
-    /// Ends appending; all that comes later gets `Closed`.
+    /// Ends appending; all that comes later gets `Closed`. Whoever waits for more is told to look again.
     pub fn close_writer(&self) {
         self.writer.lock().closed = true;
+        self.notifier.notify(Change::Published);
+        self.notifier.notify(Change::Durable);
     }
 
     /// Ends appending, makes all durable, and says so in the log. Returns the tail.
@@ -124,8 +125,8 @@ impl Log {
             offset: writer.offset,
             first_sequence: writer.next_sequence,
             arrival_ms,
-            // The sequence first: each of the two is true for itself, and never ahead of the disk.
-            mark_sequence: self.durable_sequence.load(Ordering::Acquire),
+            // Each of the two is true for itself, and never ahead of the disk.
+            mark_sequence: self.durable.sequence(),
             mark: self.durable(),
             previous_checksum: writer.last_checksum,
         };
@@ -162,8 +163,7 @@ impl Log {
     }
 
     fn publish(&self, writer: &Writer) {
-        self.published_sequence.store(writer.next_sequence, Ordering::Release);
-        self.published.store(Position::new(writer.file.segment, writer.offset).pack(), Ordering::Release);
+        self.published.advance(Position::new(writer.file.segment, writer.offset), writer.next_sequence);
     }
 
     /// Ends the active segment and opens the next one. Nothing changes where it fails.
@@ -171,7 +171,7 @@ impl Log {
         let previous = writer.tail();
         let mut opening = opening_frame(&self.config, &previous, runs);
         let prepared = self.take_prepared(SEGMENT_HEADER_BYTES + opening.padded_bytes() + frame_bytes)?;
-        let mark = (self.durable(), self.durable_sequence.load(Ordering::Acquire));
+        let mark = (self.durable(), self.durable.sequence());
         let arrival_ms = self.environment.clock.wall_ms().max(previous.last_arrival_ms);
         let fresh = open_segment(&self.config, prepared.clone(), &mut opening, &previous, arrival_ms, mark).map_err(
             |error| {

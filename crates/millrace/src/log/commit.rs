@@ -7,7 +7,6 @@ use super::Log;
 use super::notify::Change;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
-use crate::sync::atomic::Ordering;
 
 impl Log {
     /// Returns once the log is durable up to `wanted`; syncs in the calling thread if nobody has.
@@ -45,8 +44,7 @@ impl Log {
             }
         }
         self.writer.lock().unsynced.drain(..finished);
-        self.durable_sequence.store(next_sequence, Ordering::Release);
-        self.durable.store(target.pack(), Ordering::Release);
+        self.durable.advance(target, next_sequence);
         self.notifier.notify(Change::Durable);
         Ok(())
     }

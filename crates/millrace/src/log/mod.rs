@@ -18,6 +18,7 @@ mod finding;
 pub mod notify;
 mod open;
 mod prepare;
+pub(crate) mod reach;
 mod recover;
 pub(crate) mod remains;
 pub(crate) mod rewrite;
@@ -26,19 +27,21 @@ mod seal;
 pub mod segment;
 mod trim;
 pub(crate) mod walk;
+pub(crate) mod wish;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, OnceLock, RwLock};
 use notify::Notifier;
 use prepare::Pace;
+use reach::Reach;
 use segment::{Segment, SegmentFile};
+use wish::Wish;
 
 pub use finding::{Finding, Meaning, Shards};
 pub(crate) use open::{log_is_unused, look_through};
@@ -107,21 +110,19 @@ pub(crate) struct Log {
     writer: Mutex<Writer>,
     // Held by the one who syncs.
     sync: Mutex<()>,
-    published: AtomicU64,
-    published_sequence: AtomicU64,
-    durable: AtomicU64,
-    durable_sequence: AtomicU64,
+    published: Reach,
+    durable: Reach,
     segments: RwLock<Vec<Arc<Segment>>>,
     ahead: Mutex<prepare::Ahead>,
     notifier: Arc<Notifier>,
     poison: OnceLock<String>,
     servant: OnceLock<Arc<dyn Servant>>,
-    upkeep_wanted: AtomicBool,
+    upkeep_wanted: Wish,
     // Held by the one who seals, prepares or removes files.
     upkeep: Mutex<()>,
-    // The committer has been asked for a sync, or a mark, and has not begun it.
-    pub(crate) sync_due: AtomicBool,
-    pub(crate) mark_due: AtomicBool,
+    // What the committer has been asked for and has not begun.
+    pub(crate) sync_due: Wish,
+    pub(crate) mark_due: Wish,
 }
 
 impl std::fmt::Debug for Log {
@@ -138,22 +139,22 @@ impl Log {
 
     /// The end of what has been appended.
     pub fn published(&self) -> Position {
-        Position::unpack(self.published.load(Ordering::Acquire))
+        self.published.place()
     }
 
     /// The end of what is certain to be on disk.
     pub fn durable(&self) -> Position {
-        Position::unpack(self.durable.load(Ordering::Acquire))
+        self.durable.place()
     }
 
     /// The sequence that the next record gets at least.
     pub fn next_sequence(&self) -> u64 {
-        self.published_sequence.load(Ordering::Acquire)
+        self.published.sequence()
     }
 
     /// All sequences below this one are on disk.
     pub fn durable_sequence(&self) -> u64 {
-        self.durable_sequence.load(Ordering::Acquire)
+        self.durable.sequence()
     }
 
     /// Who is told when something changes.
@@ -184,7 +185,7 @@ impl Log {
 
     fn ask_for_upkeep(&self) {
         if let Some(servant) = self.servant.get()
-            && !self.upkeep_wanted.swap(true, Ordering::AcqRel)
+            && self.upkeep_wanted.note()
         {
             servant.wants_upkeep(self.config.stream);
         }
@@ -196,9 +197,11 @@ impl Log {
         self.seal_finished()
     }
 
-    /// Ends appending and upkeep, then removes the log's directory.
+    /// Ends appending and upkeep, then removes the log's directory. What was appended is acknowledged before, or its
+    /// appender told of the failure: nobody would sync for it afterwards.
     pub fn remove(&self) -> Result<()> {
         self.close_writer();
+        let _whoever_waits_hears_of_a_failure = self.sync_all();
         let _no_file_is_made_meanwhile = self.upkeep.lock();
         let directory = &self.config.directory;
         self.environment.disk.remove_tree(directory).map_err(|error| Error::io(directory.display(), error))
@@ -206,7 +209,7 @@ impl Log {
 
     /// Seals what is finished and prepares what will be needed.
     pub fn upkeep(&self) -> Result<()> {
-        self.upkeep_wanted.store(false, Ordering::Release);
+        self.upkeep_wanted.take_up();
         let _one_at_a_time = self.upkeep.lock();
         if self.writer.lock().closed {
             return Ok(());

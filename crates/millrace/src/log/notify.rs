@@ -2,17 +2,37 @@
 //!
 //! An append pays one atomic load where nobody waits. A waker must be cheap and must not call back into the log.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::map::{TailPage, TailView};
-use crate::sync::atomic::{AtomicUsize, Ordering, fence};
-use crate::sync::{Condvar, Mutex, RwLock};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use crate::sync::{Condvar, Mutex, OnceLock, RwLock};
 
 /// Something that can be woken, from any thread.
 pub trait Wake: Send + Sync {
     /// Says that there is something to look at; may come more often than there is.
     fn wake(&self);
+}
+
+/// Fires once each time it was armed: what a waker is made of whose calls must not pile up in front of a busy thread.
+#[derive(Debug, Default)]
+pub struct Trigger(AtomicBool);
+
+impl Trigger {
+    /// Lets the next change fire. Look at the state afterwards: what changed before does not fire.
+    pub fn arm(&self) {
+        self.0.store(true, Ordering::Relaxed);
+        // With the fence in `notify`: whoever arms sees the new value afterwards, or is seen armed.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether this change is the first since it was armed.
+    #[must_use]
+    pub fn fires(&self) -> bool {
+        // The plain load keeps the cache line shared while nobody waits.
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// What a waker waits for.
@@ -34,8 +54,6 @@ struct Watchers {
 
 impl Watchers {
     fn wake(&self) {
-        // With the fence in `change`: whoever registers sees the new value, or is seen here.
-        fence(Ordering::SeqCst);
         if self.count.load(Ordering::Relaxed) > 0 {
             self.waiters.read().iter().for_each(|(_, waiter)| waiter.wake());
         }
@@ -77,6 +95,8 @@ impl Notifier {
 
     /// Tells all who watch for `change`. The new value must be stored before.
     pub fn notify(&self, change: Change) {
+        // With the fence of whoever registers, arms or makes the page: they see the new value, or are seen here.
+        fence(Ordering::SeqCst);
         if let Some(page) = self.page.get() {
             match change {
                 Change::Published => page.published(),
@@ -112,6 +132,8 @@ impl Notifier {
             // Of two that come at once one page is dropped unseen.
             let _lost = self.page.set(TailPage::new().map_err(failed)?);
         }
+        // With the fence in `notify`: whoever looks at the log from now on sees what is not counted.
+        fence(Ordering::SeqCst);
         self.page.get().expect("set above").view().map_err(failed)
     }
 }

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::OnceLock;
 
 use super::append::{open_segment, opening_frame};
 use super::finding::{Finding, Meaning, Shards};
 use super::notify::Notifier;
 use super::prepare::{Ahead, Prepared, make_first};
+use super::reach::Reach;
 use super::recover::recover;
 use super::scan::{read_opening, scan_segment};
 use super::segment::{Segment, SegmentFile, index_path, open_file, read_header, segment_path};
+use super::wish::Wish;
 use super::{Log, LogConfig, Tail, Writer};
 use crate::disk::{Access, Disk};
 use crate::environment::Environment;
@@ -22,8 +23,7 @@ use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::format::{FRAME_ALIGNMENT, Position, SEGMENT_NUMBER_LIMIT};
-use crate::sync::atomic::{AtomicBool, AtomicU64};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, OnceLock, RwLock};
 
 /// The first segment's number and the first sequence of a log: 0 means "before everything".
 pub(super) const FIRST: u32 = 1;
@@ -289,26 +289,24 @@ impl Log {
         writer: Writer,
         ahead: Ahead,
     ) -> Arc<Log> {
-        let end = Position::new(writer.file.segment, writer.offset).pack();
+        let end = Position::new(writer.file.segment, writer.offset);
         let next_sequence = writer.next_sequence;
         Arc::new(Log {
             config,
             environment,
             writer: Mutex::new(writer),
             sync: Mutex::new(()),
-            published: AtomicU64::new(end),
-            published_sequence: AtomicU64::new(next_sequence),
-            durable: AtomicU64::new(end),
-            durable_sequence: AtomicU64::new(next_sequence),
+            published: Reach::new(end, next_sequence),
+            durable: Reach::new(end, next_sequence),
             segments: RwLock::new(segments),
             ahead: Mutex::new(ahead),
             notifier: Arc::new(Notifier::default()),
             poison: OnceLock::new(),
             servant: OnceLock::new(),
-            upkeep_wanted: AtomicBool::new(false),
+            upkeep_wanted: Wish::default(),
             upkeep: Mutex::new(()),
-            sync_due: AtomicBool::new(false),
-            mark_due: AtomicBool::new(false),
+            sync_due: Wish::default(),
+            mark_due: Wish::default(),
         })
     }
 }

@@ -4,7 +4,7 @@
 //! when the last one leaves.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Kind, Result};
@@ -15,7 +15,7 @@ use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::format::{FORMAT_VERSION, Position};
 use crate::map::{PrivateMap, SharedMap, WritableMap};
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, OnceLock, RwLock};
 
 /// The file of a segment.
 pub(crate) fn segment_path(directory: &Path, segment: u32) -> PathBuf {

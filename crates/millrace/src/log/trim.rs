@@ -32,7 +32,10 @@ impl Log {
             // Whoever maps a file keeps it as it is: then only its name goes. Files that recovery cut are not whole.
             let mut ahead = self.ahead.lock();
             let wanted = bytes >= self.config.segment_bytes_max && ahead.wants_spare();
-            if wanted && segment.give_away(&*file, || disk.rename(&path, &spare).map_err(failed))? {
+            let freed = wanted && segment.give_away(&*file, || disk.rename(&path, &spare).map_err(failed))?;
+            // The claim ends before a writer can take the spare up: its own, refused, would go unnoticed.
+            drop(file);
+            if freed {
                 ahead.keep_spare(spare, bytes);
             } else {
                 disk.remove(&path).map_err(failed)?;

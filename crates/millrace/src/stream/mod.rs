@@ -15,8 +15,8 @@ use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
-use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, RwLock};
 use pack::{Packer, Placement};
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
@@ -79,6 +79,8 @@ pub(crate) struct StreamInner {
     map: ShardMap,
     engine: Arc<Inner>,
     horizon: RwLock<Horizon>,
+    // Held by the one who moves the horizon, or stores it: in the control log it must not go back.
+    expiring: Mutex<()>,
     // The control log knows that the log's own files are ahead of the last clean close.
     opened: AtomicBool,
     deleting: AtomicBool,
@@ -130,6 +132,7 @@ impl StreamInner {
             map,
             engine,
             horizon: RwLock::new(entry.horizon),
+            expiring: Mutex::new(()),
             opened: AtomicBool::new(entry.clean_tail.is_none()),
             deleting: AtomicBool::new(false),
             findings,

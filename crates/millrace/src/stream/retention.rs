@@ -18,11 +18,13 @@ impl StreamInner {
         let clock = &self.engine.environment.clock;
         // A stream that had nothing to expire yet has not looked at the time; a jump is reported by the next open.
         let _reported_by_the_next_open = self.engine.expiry.lock().tick(clock.wall_ms(), clock.monotonic_ms());
+        let _one_at_a_time = self.expiring.lock();
         let horizon = *self.horizon.read();
         self.store_horizon(horizon)
     }
 
     fn advance_horizon(&self, expired_ms: u64) -> Result<()> {
+        let _one_at_a_time = self.expiring.lock();
         let segments = self.log.segments();
         // Nothing is older than the first segment, so most calls end here.
         if segments.first().is_none_or(|first| first.first_arrival_ms >= expired_ms) {
