@@ -238,6 +238,7 @@ impl Inner {
         let streams: Vec<_> = self.streams.lock().drain().map(|(_, stream)| stream).collect();
         for stream in streams {
             outcome = outcome.and(self.close_stream(&stream));
+            stream.wake_all();
         }
         outcome = outcome.and(self.journal.lock().close());
         *self.store.lock() = None;

@@ -148,6 +148,13 @@ impl StreamInner {
 
     pub fn start_deleting(&self) {
         self.deleting.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Wakes whoever waits for something that will not come any more, so that each looks again and is told why.
+    pub fn wake_all(&self) {
+        self.log.notifier().notify(Change::Published);
+        self.log.notifier().notify(Change::Durable);
     }
 
     fn check_usable(&self) -> Result<()> {
