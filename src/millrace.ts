@@ -10,13 +10,14 @@ import { describeSummary, nativeDurability } from './describe.js'
 import { retentionHours } from './duration.js'
 import { MillraceError, aborted, closed, fromNative, mapped, mappedAsync } from './errors.js'
 import { listen, notifier, unlisten } from './events.js'
-import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary } from './options.js'
+import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { Stream } from './stream.js'
 import type { VerifyOptions, VerifyReport } from './verify.js'
 
 const RECORD_BYTES_DEFAULT = 1024 * 1024
 const U32_MAX = 0xffff_ffff
+const CLOCK_FACTOR_MAX = 1_000_000
 const COPY_WARNING = 'this runtime forbids external buffers: records are handed over as copies, which reads more slowly'
 
 /**
@@ -49,7 +50,8 @@ export class Millrace implements AsyncDisposable {
     checkName('directory', directory)
     const { signal } = options
     if (signal?.aborted) throw aborted(signal)
-    const native = await mappedAsync(() => NativeEngine.open(directory, options.create ?? true))
+    const nativeOptions = { create: options.create ?? true, ...checkTesting(options.testing) }
+    const native = await mappedAsync(() => NativeEngine.open(directory, nativeOptions))
     if (signal?.aborted) {
       await mappedAsync(() => native.close())
       throw aborted(signal)
@@ -224,6 +226,15 @@ export class Millrace implements AsyncDisposable {
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw closed('store')
+  }
+}
+
+function checkTesting({ clockFactor, segmentBytesMax }: TestingOptions = {}): TestingOptions {
+  return {
+    ...(clockFactor === undefined ? {} : { clockFactor: checkWhole('clockFactor', clockFactor, 1, CLOCK_FACTOR_MAX) }),
+    ...(segmentBytesMax === undefined
+      ? {}
+      : { segmentBytesMax: checkWhole('segmentBytesMax', segmentBytesMax, 0, U32_MAX) }),
   }
 }
 

@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -105,7 +104,7 @@ fn commit_loop(shared: &Shared, clock: &dyn Clock) {
                 }
                 match agenda.due.iter().map(|due| due.at_ms).min() {
                     Some(at_ms) => {
-                        shared.changed.wait_for(&mut agenda, Duration::from_millis(at_ms - now_ms));
+                        shared.changed.wait_for(&mut agenda, clock.wait_for(at_ms - now_ms));
                     }
                     None => shared.changed.wait(&mut agenda),
                 }
@@ -202,7 +201,7 @@ fn keep_loop(bell: &Bell, upkeep: &Weak<dyn Upkeep>, clock: &dyn Clock) {
             let mut wishes = bell.wishes.lock();
             if wishes.streams.is_empty() && !wishes.stop {
                 let wait_ms = expiry_at_ms.saturating_sub(clock.monotonic_ms());
-                bell.changed.wait_for(&mut wishes, Duration::from_millis(wait_ms));
+                bell.changed.wait_for(&mut wishes, clock.wait_for(wait_ms));
             }
             if wishes.stop {
                 return;
