@@ -2,6 +2,7 @@
 //!
 //! One program for all: they share `support`, and are linked once.
 
+mod ahead;
 mod damage;
 mod faults;
 mod kill;
