@@ -50,12 +50,18 @@ impl Stream {
         let mut outcome = Verification::default();
         for segment in segments {
             let end = part(segment.index, segment.end());
-            let file = segment.open(&*log.environment.disk)?;
+            // A file that is open stays as it is, but one that retention freed before that, or its index, is gone.
+            let is_kept = || log.segments().iter().any(|kept| kept.index == segment.index);
+            let file = match segment.open(&*log.environment.disk) {
+                Err(_) if !is_kept() => continue,
+                opened => opened?,
+            };
             let scan = scan_segment(&file, end)?;
             outcome.add(&log.config.name, segment.index, segment.first_sequence, end, &scan);
             if let Some(summary) = segment.summary()
                 && (segment.read_index(&*log.environment.disk).ok(), *summary)
                     != build_index(&file, end).map(|(summary, body)| (Some(body), summary))?
+                && is_kept()
             {
                 outcome.findings.push(Finding {
                     log: log.config.name.clone(),
