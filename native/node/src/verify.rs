@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use millrace::{Engine, Finding, OpenOptions, Result};
+use millrace::{Engine, Finding, Kind, OpenOptions, Result};
 use napi::Status;
 use napi::bindgen_prelude::{AsyncTask, FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -51,6 +51,11 @@ fn verify(directory: &Path, progress: &Progress) -> Result<NativeVerification> {
     for summary in engine.list_streams()? {
         report.streams += 1;
         if let Err(error) = verify_stream(&engine, &summary.name, progress, &mut report) {
+            // Where the store is in use, a stream may be deleted meanwhile.
+            if matches!(error.kind(), Kind::StreamNotFound | Kind::StreamDeleting) {
+                report.streams -= 1;
+                continue;
+            }
             let message = error.to_string();
             report.damages.push(NativeDamage { stream: summary.name, segment: String::new(), offset: 0, message });
         }

@@ -303,6 +303,22 @@ fn a_chunk_of_a_closed_engine_keeps_its_bytes_when_the_next_one_recycles() {
 }
 
 #[test]
+fn records_of_a_stream_that_nobody_syncs_expire_all_the_same() {
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let directory = directory();
+    let engine = open(directory.path(), &clock);
+    let config = StreamConfig { durability: Durability::Os, ..StreamConfig::default() };
+    let stream = engine.create_stream("idle", config).expect("a stream");
+    append(&stream, &[("key", b"old")]).expect("appended");
+    for _ in 0..26 {
+        clock.advance_ms(HOUR_MS);
+        engine.expire().expect("open");
+    }
+    assert_eq!(read_all(&stream), [], "it is two hours over its time");
+    engine.close().expect("closed");
+}
+
+#[test]
 fn verify_reports_no_damage_for_segments_that_expire_while_it_reads() {
     let mut world = World::new();
     for _ in 0..8 {
