@@ -183,6 +183,12 @@ impl Stream {
         &self.0.name
     }
 
+    /// Whether it was deleted: then it is of no more use, though one of its name may have been created since.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.0.deleting.load(Ordering::Acquire)
+    }
+
     /// Appends `count` records that were staged with [`stage_record`](crate::stage_record), all or (where a record is
     /// bad) none of them, in calls larger than 16 MiB a frame after the other: should
     /// the disk be full for a later frame, those before it stay. Where `placements` is given, the place

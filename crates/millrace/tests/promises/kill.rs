@@ -29,7 +29,7 @@ fn data_of(number: u64) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(8 + bytes).collect()
 }
 
-fn say(line: &str) {
+pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     // When the parent is gone there is nobody to write for.
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("the parent reads");

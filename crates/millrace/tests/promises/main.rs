@@ -9,5 +9,6 @@ mod kill;
 mod lifecycle;
 mod model;
 mod power;
+mod races;
 mod retention;
 mod support;
