@@ -30,6 +30,8 @@ const COPY_WARNING = 'this runtime forbids external buffers: records are handed 
 export class Millrace implements AsyncDisposable {
   readonly #native: NativeEngine
   readonly #streams = new Map<string, Promise<Stream<unknown>>>()
+  /** Those of `#streams` that are open by now. */
+  readonly #opened = new Map<string, Stream<unknown>>()
   readonly #copyOnly: boolean
   #closing: Promise<void> | undefined
 
@@ -122,6 +124,7 @@ export class Millrace implements AsyncDisposable {
     this.#checkOpen()
     checkName('name', name)
     const codec = codecOf(options)
+    this.#forgetDeleted()
     let opening = this.#streams.get(name)
     if (opening === undefined) {
       opening = this.#openStream(name, codec, options) as Promise<Stream<unknown>>
@@ -152,8 +155,8 @@ export class Millrace implements AsyncDisposable {
     await mappedAsync(() => this.#native.deleteStream(name))
     const opening = this.#streams.get(name)
     this.#streams.delete(name)
-    const error = new MillraceError('ERR_MILLRACE_STREAM_DELETING', `stream '${name}' was deleted`)
-    await opening?.then((stream) => stream.closeWith(error)).catch(() => {})
+    this.#opened.delete(name)
+    await opening?.then((stream) => stream.closeWith(deleted(name))).catch(() => {})
   }
 
   /**
@@ -195,6 +198,20 @@ export class Millrace implements AsyncDisposable {
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
+  /**
+   * Lets go of streams that another thread deleted: they hold files, and one of the same name may have been created
+   * since.
+   */
+  #forgetDeleted(): void {
+    for (const [name, stream] of this.#opened) {
+      if (!stream.isDeleted) continue
+      this.#opened.delete(name)
+      this.#streams.delete(name)
+      // What was in flight has heard of the deletion from the engine.
+      stream.closeWith(deleted(name)).catch(() => {})
+    }
+  }
+
   async #openStream<T>(name: string, codec: Codec<T>, options: StreamOptions<T>): Promise<Stream<T>> {
     const wakeId = listen(() => appender.onAcknowledged())
     const native = await mappedAsync(() => this.#native.openStream(name, notifier(), wakeId)).catch((error) => {
@@ -214,7 +231,7 @@ export class Millrace implements AsyncDisposable {
       acknowledgedWhenDurable: description.summary.durability === 'synced',
       limits: options,
     })
-    return new Stream<T>({
+    const stream = new Stream<T>({
       name,
       native,
       codec,
@@ -222,11 +239,17 @@ export class Millrace implements AsyncDisposable {
       copyOnly: this.#copyOnly,
       setRetention: (hours) => mappedAsync(() => this.#native.setRetention(name, hours)),
     })
+    this.#opened.set(name, stream as Stream<unknown>)
+    return stream
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw closed('store')
   }
+}
+
+function deleted(name: string): MillraceError {
+  return new MillraceError('ERR_MILLRACE_STREAM_DELETING', `stream '${name}' was deleted`)
 }
 
 function checkTesting({ clockFactor, segmentBytesMax }: TestingOptions = {}): TestingOptions {

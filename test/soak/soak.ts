@@ -102,7 +102,9 @@ export class Soak {
     const sampling = setInterval(() => this.#sample(sampler), SAMPLE_EVERY_MS)
     try {
       await this.#guarded(() => this.#load())
-      await this.#guarded(() => this.#finalChecks())
+      await this.#guarded(() => this.#finalAudit())
+      // Apart from the audit, so that no frame of it holds on to the store.
+      await this.#guarded(() => this.#checkLeftovers())
     } finally {
       clearTimeout(timer)
       clearInterval(sampling)
@@ -181,7 +183,7 @@ export class Soak {
     for (const standing of STANDING) await auditStream(context, standing)
   }
 
-  async #finalChecks(): Promise<void> {
+  async #finalAudit(): Promise<void> {
     if (!existsSync(this.#store)) return
     const millrace = await Millrace.open(this.#store, openOptions(this.pace))
     try {
@@ -192,7 +194,6 @@ export class Soak {
     } finally {
       await millrace.close()
     }
-    await this.#checkLeftovers()
   }
 
   /** With the store closed and all garbage collected, nothing of the process may refer to its files any more. */

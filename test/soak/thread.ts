@@ -9,8 +9,17 @@ import { Payloads } from './payload.js'
 import { Random } from './random.js'
 import { Breach } from './tally.js'
 
+/** An activity that is at work so long after it was told to stop is named, in milliseconds. */
+const TOLD_AFTER_MS = 15_000
+
 /** Runs activities until one of them fails, or `stop` is aborted; then ends them all. Rejects with the first failure. */
-export async function perform(data: ThreadData, store: typeof api.Millrace, stop: AbortSignal, ready: () => void) {
+export async function perform(
+  data: ThreadData,
+  store: typeof api.Millrace,
+  stop: AbortSignal,
+  ready: () => void,
+  late: (names: string[]) => void,
+) {
   const millrace = await store.open(data.directory, openOptions(data.pace))
   const own = new AbortController()
   const { signal } = own
@@ -30,11 +39,19 @@ export async function perform(data: ThreadData, store: typeof api.Millrace, stop
     plant: data.plant,
     verify: (directory: string) => store.verify(directory),
   }
+  const atWork = new Set<string>()
+  own.signal.addEventListener('abort', () => {
+    // Without the names nobody could say what hangs. Should all end in time, so does this.
+    setTimeout(() => late([...atWork]), TOLD_AFTER_MS).unref()
+  })
   ready()
   const running = data.activities.map(async (activity, index) => {
-    const random = new Random(data.seed, `${data.name}/${activity}/${index}`)
+    const name = `${activity}/${index}`
+    atWork.add(name)
+    const random = new Random(data.seed, `${data.name}/${name}`)
     const context: Context = { ...shared, random }
     await (ACTIVITIES[activity] as (context: Context) => Promise<void>)(context)
+    atWork.delete(name)
   })
   const outcomes = await Promise.allSettled(
     running.map((activity) => activity.catch((error: unknown) => (own.abort(), Promise.reject(error)))),
@@ -52,7 +69,13 @@ if (parentPort !== null) {
   port.once('message', () => stop.abort())
   try {
     const { Millrace } = (await import(data.entry)) as typeof api
-    await perform(data, Millrace, stop.signal, () => say({ kind: 'ready' }))
+    await perform(
+      data,
+      Millrace,
+      stop.signal,
+      () => say({ kind: 'ready' }),
+      (names) => say({ kind: 'breach', text: `${data.name}: still at ${names.join(', ')}` }),
+    )
     say({ kind: 'ended' })
   } catch (error) {
     const text = error instanceof Breach ? error.message : error instanceof Error ? String(error.stack) : String(error)

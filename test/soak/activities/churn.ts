@@ -83,6 +83,7 @@ async function followToTheEnd(context: Context, stream: Stream, id: number): Pro
   const reader = stream.read({ ...deliveryOf(context.random), from: 'TRIM_HORIZON' })
   const stop = (): void => reader.close()
   context.signal.addEventListener('abort', stop, { once: true })
+  if (context.signal.aborted) stop()
   const guard = guardOf(context, stream.name, reader)
   let held: Held | undefined
   try {
