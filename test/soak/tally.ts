@@ -111,7 +111,7 @@ export class Tally {
           `${age.toFixed(0)} ms old and stays ${this.#kept.leastMs} ms; before it came record ${before}`,
       )
     }
-    this.expired += (newest - Math.max(before, newest % keys)) / keys
+    this.expired += before < 0 ? Math.floor(newest / keys) + 1 : (newest - before) / keys
   }
 
   #follow(shard: string, sequence: string): void {

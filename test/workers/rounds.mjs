@@ -89,9 +89,9 @@ async function round(number) {
   const received = []
   const ready = new Promise((resolve) => {
     thread.on('message', (message) => {
-      if (message === 'ready') resolve()
-      else if (message.failed !== undefined) (failures.push(`${kind}: ${message.failed}`), resolve())
-      else received.push(message.buffer)
+      if (message.buffer !== undefined) return received.push(message.buffer)
+      if (message.failed !== undefined) failures.push(`${kind}: ${message.failed}`)
+      resolve()
     })
   })
   if (early) await sleep(fraction() * 60)

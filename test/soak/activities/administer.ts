@@ -21,7 +21,7 @@ export async function administer(context: Context): Promise<void> {
     if (random.chance(5)) await verify(context)
     await sweep(millrace, context, known)
     // That the store was closed for an hour of its clock is told at each opening, and accepted there.
-    const [warning] = millrace.warnings.filter((text) => !text.startsWith('expiry is paused'))
+    const warning = millrace.warnings.find((text) => !text.startsWith('expiry is paused'))
     if (warning !== undefined) throw new Breach(`the store warns: ${warning}`)
     await pause(context, random.whole(20, 300))
   }
