@@ -12,3 +12,4 @@ mod power;
 mod races;
 mod retention;
 mod support;
+mod witness;
