@@ -72,7 +72,7 @@ export interface ThreadData {
 
 /** What a thread says. */
 export type ThreadMessage =
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'loaded' }
   | { readonly kind: 'breach'; readonly text: string }
   | { readonly kind: 'ended' }
 

@@ -2,7 +2,7 @@
  * One run: rounds of load by many threads on one store, each ended by closing the store, opening it again and auditing
  * it; beside it a store whose writers are killed. Samples of what is held are taken all the while.
  */
-import { setMaxListeners } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import { existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -160,6 +160,8 @@ export class Soak {
         worker.once('exit', () => resolve())
       })
       if (!role.mortal) return await exited
+      // Not while it still loads its modules: Node.js leaves open what such a thread was just reading.
+      await Promise.race([exited, once(worker, 'message')])
       // Short lives end while the store is being opened.
       const lifeMs = this.#random.chance(25) ? this.#random.whole(0, 120) : this.#random.whole(200, 4_000)
       await Promise.race([exited, this.#wait(lifeMs)])
@@ -205,7 +207,7 @@ export class Soak {
       collect()
       // Finalizers run in a later turn of the event loop.
       await sleep(20)
-      left = leftovers(this.options.directory)
+      left = leftovers(this.#store)
       if (left.length === 0) return
     }
     throw new Breach(`${left.length} descriptors and maps are left behind, such as ${left[0]}`)

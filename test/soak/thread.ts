@@ -17,7 +17,6 @@ export async function perform(
   data: ThreadData,
   store: typeof api.Millrace,
   stop: AbortSignal,
-  ready: () => void,
   late: (names: string[]) => void,
 ) {
   const millrace = await store.open(data.directory, openOptions(data.pace))
@@ -44,7 +43,6 @@ export async function perform(
     // Without the names nobody could say what hangs. Should all end in time, so does this.
     setTimeout(() => late([...atWork]), TOLD_AFTER_MS).unref()
   })
-  ready()
   const running = data.activities.map(async (activity, index) => {
     const name = `${activity}/${index}`
     atWork.add(name)
@@ -69,12 +67,9 @@ if (parentPort !== null) {
   port.once('message', () => stop.abort())
   try {
     const { Millrace } = (await import(data.entry)) as typeof api
-    await perform(
-      data,
-      Millrace,
-      stop.signal,
-      () => say({ kind: 'ready' }),
-      (names) => say({ kind: 'breach', text: `${data.name}: still at ${names.join(', ')}` }),
+    say({ kind: 'loaded' })
+    await perform(data, Millrace, stop.signal, (names) =>
+      say({ kind: 'breach', text: `${data.name}: still at ${names.join(', ')}` }),
     )
     say({ kind: 'ended' })
   } catch (error) {

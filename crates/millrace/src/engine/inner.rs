@@ -346,8 +346,11 @@ impl Upkeep for Inner {
             if young || entry.status == StreamStatus::Deleting {
                 continue;
             }
-            if let Err(error) = self.open_stream(entry.id).and_then(|stream| stream.0.expire()) {
-                self.warn(format!("stream {}: {}", entry.name, error.message()));
+            match self.open_stream(entry.id).and_then(|stream| stream.0.expire()) {
+                // It was deleted since the list was made.
+                Err(error) if matches!(error.kind(), Kind::StreamNotFound | Kind::StreamDeleting) => {}
+                Err(error) => self.warn(format!("stream {}: {}", entry.name, error.message())),
+                Ok(()) => {}
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use millrace::clock::{Clock, ManualClock};
 use millrace::{
@@ -315,6 +316,36 @@ fn records_of_a_stream_that_nobody_syncs_expire_all_the_same() {
         engine.expire().expect("open");
     }
     assert_eq!(read_all(&stream), [], "it is two hours over its time");
+    engine.close().expect("closed");
+}
+
+#[test]
+fn a_stream_that_is_deleted_while_records_expire_is_no_reason_for_a_warning() {
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let directory = directory();
+    let engine = open(directory.path(), &clock);
+    // Looked at first, so that there is time for a deletion between the making of the list and its end.
+    for number in 0..100 {
+        engine.create_stream(&format!("standing-{number}"), StreamConfig::default()).expect("a stream");
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                engine.expire().expect("open");
+            }
+        });
+        for number in 0..300 {
+            let name = format!("passing-{number}");
+            engine.create_stream(&name, StreamConfig::default()).expect("a stream");
+            // Old enough to be looked at.
+            clock.advance_ms(25 * HOUR_MS);
+            (0..number).for_each(|_| std::thread::yield_now());
+            engine.delete_stream(&name).expect("deleted");
+        }
+        done.store(true, Ordering::Release);
+    });
+    assert_eq!(engine.warnings(), Vec::<String>::new());
     engine.close().expect("closed");
 }
 
