@@ -372,6 +372,26 @@ fn verify_reports_no_damage_for_segments_that_expire_while_it_reads() {
 }
 
 #[test]
+fn verify_reports_no_damage_for_a_segment_that_is_finished_while_it_reads() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.put(30, 1_000);
+    }
+    let stream = world.stream.clone();
+    let mut looks = 0;
+    let verified = stream.verify(|_done, _total| {
+        looks += 1;
+        if looks == 1 {
+            (0..5).for_each(|_| world.put(30, 1_000));
+            world.wait_until_sealed();
+        }
+        true
+    });
+    assert!(looks > 1, "the last segment was not the first one");
+    assert_eq!(verified.expect("read to the end").findings, []);
+}
+
+#[test]
 fn a_stream_of_unbounded_retention_keeps_all() {
     let clock = Arc::new(ManualClock::new(START_MS));
     let directory = directory();
