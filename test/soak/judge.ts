@@ -26,8 +26,8 @@ export const BOUNDS: Readonly<Record<Figure, Bound>> = {
   external: { share: 0.15, constant: 8 * MIB },
   arrayBuffers: { share: 0.15, constant: 8 * MIB },
   disk: { share: 0.15, constant: 32 * MIB },
-  descriptors: { share: 0.1, constant: 16 },
-  maps: { share: 0.1, constant: 48 },
+  descriptors: { share: 0.15, constant: 32 },
+  maps: { share: 0.15, constant: 128 },
   threads: { share: 0, constant: 4 },
   delayMs: { share: 1, constant: 50 },
 }
