@@ -1,5 +1,8 @@
 /** The soak's own checks: each can tell what it is there to tell. `npm run soak` itself is a step of `npm test`. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { Millrace } from '../src/index.js'
 import { Ledger, type ProducerAccount } from './soak/ledger.js'
 import { BOUNDS, judge } from './soak/judge.js'
 import { keyOf, Payloads } from './soak/payload.js'
@@ -8,6 +11,8 @@ import { ACTIVITIES } from './soak/activities.js'
 import { Random } from './soak/random.js'
 import { WATCHED, type Figure, type Sample } from './soak/resources.js'
 import { Tally } from './soak/tally.js'
+import { codeOf } from './store.js'
+import { emptyFolder, root } from './support.js'
 
 const MIB = 2 ** 20
 const STREAM = 7
@@ -144,6 +149,21 @@ test('a descriptor, or a MiB, that is lost each second of ten minutes is found',
       ?.filter(({ kept }) => !kept)
       .map((verdict) => verdict.figure)
     expect(grown).toEqual([figure])
+  }
+})
+
+test('the options for tests are refused outside of their limits, and stand in no declaration', async () => {
+  const open = async (testing: object) => await Millrace.open(emptyFolder(), { testing })
+  for (const clockFactor of [0, -1, 1.5, 1_000_001, Number.NaN, '3600']) {
+    expect(await codeOf(open({ clockFactor })), String(clockFactor)).toBe('ERR_MILLRACE_INVALID_ARGUMENT')
+  }
+  expect(await codeOf(open({ segmentBytesMax: 65_537 }))).toBe('ERR_MILLRACE_INVALID_ARGUMENT')
+  const fast = await open({ clockFactor: 1_000_000, segmentBytesMax: 65_536 })
+  await fast.close()
+  for (const folder of ['dist', 'dist-cjs']) {
+    for (const file of ['options.d.ts', 'millrace.d.ts', 'index.d.ts']) {
+      expect(readFileSync(join(root, folder, file), 'utf8')).not.toMatch(/clockFactor|TestingOptions|testing\?/)
+    }
   }
 })
 
