@@ -64,6 +64,7 @@ export class Ledger {
       const base = this.#base(producer)
       const free = this.#load(base, WORD.producer) === 0 || this.#load(base, WORD.lastMs) < forgottenMs
       if (!free) continue
+      this.#store(base, WORD.producer, 0)
       for (const word of [WORD.begun, WORD.acknowledged, WORD.moments]) this.#store(base, word, 0)
       this.#store(base, WORD.lastMs, this.now())
       this.#store(base, WORD.stream, stream)
@@ -122,7 +123,8 @@ export class Ledger {
         acknowledged: this.#load(base, at + 2),
       })
     }
-    return moments
+    // The slot may have been given away meanwhile: its producer is long forgotten then, and no moment is known of it.
+    return this.#load(base, WORD.producer) === producer && this.#load(base, WORD.moments) >= written ? moments : []
   }
 
   #accountAt(base: number): Account {

@@ -41,6 +41,8 @@ export interface SoakOptions {
 const SAMPLE_EVERY_MS = 1_000
 /** The load is held back when this part of the disk that is allowed is in use. */
 const PRESSURE = 0.6
+/** Headers, keys and tables beside the data, as a factor. */
+const FRAMING = 1.25
 /** What a thread gets to come to its end: its own last read, and the sync of what is in flight. */
 const STOP_WITHIN_MS = 20_000
 /** A round of load takes at most so long, in milliseconds, and at least a fifth of a run fits. */
@@ -65,6 +67,8 @@ export class Soak {
   readonly #stop = new AbortController()
   readonly #started = performance.now()
   readonly #hoard: unknown[] = []
+  /** KiB acknowledged by each sample, for as long as the store keeps them. */
+  readonly #written: { readonly ms: number; readonly kib: number }[] = []
 
   constructor(options: SoakOptions) {
     this.options = options
@@ -246,7 +250,7 @@ export class Soak {
   }
 
   #sample(sampler: Sampler): void {
-    const sample = sampler.sample()
+    const sample = sampler.sample(this.#keptBytes())
     this.samples.push(sample)
     this.options.onSample(sample, this)
     const { diskBytesMax, plant } = this.options
@@ -254,6 +258,16 @@ export class Soak {
     if (sample.disk > diskBytesMax) this.#breach(`${sample.disk} bytes on disk, expected at most ${diskBytesMax}`)
     if (plant === 'descriptor') for (let i = 0; i < 10; i += 1) this.#hoard.push(openSync('/dev/null', 'r'))
     if (plant === 'memory') this.#hoard.push(Buffer.alloc(24 << 20, 1))
+  }
+
+  /** An upper bound on what the store keeps: the longest retention, half of one for whole segments, and framing. */
+  #keptBytes(): number {
+    const kib = this.counters.get('kibAcknowledged')
+    this.#written.push({ ms: this.elapsedMs, kib })
+    while ((this.#written[1]?.ms ?? Number.POSITIVE_INFINITY) < this.elapsedMs - 2.5 * this.pace.retentionMs) {
+      this.#written.shift()
+    }
+    return (kib - (this.#written[0]?.kib ?? 0)) * 1024 * FRAMING
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {
