@@ -23,7 +23,7 @@ export const BOUNDS: Readonly<Record<Figure, Bound>> = {
   rss: { share: 0.15, constant: 64 * MIB },
   anonymous: { share: 0.15, constant: 48 * MIB },
   heapUsed: { share: 0.15, constant: 8 * MIB },
-  external: { share: 0.15, constant: 8 * MIB },
+  external: { share: 0.15, constant: 48 * MIB },
   arrayBuffers: { share: 0.15, constant: 8 * MIB },
   // The store whose writers are killed takes up to 64 MiB, and is begun anew then.
   excessDisk: { share: 0.15, constant: 96 * MIB },
