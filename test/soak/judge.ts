@@ -27,7 +27,7 @@ export const BOUNDS: Readonly<Record<Figure, Bound>> = {
   arrayBuffers: { share: 0.15, constant: 8 * MIB },
   // The store whose writers are killed takes up to 64 MiB, and is begun anew then.
   excessDisk: { share: 0.15, constant: 96 * MIB },
-  descriptors: { share: 0.15, constant: 32 },
+  descriptors: { share: 0.15, constant: 64 },
   maps: { share: 0.15, constant: 128 },
   threads: { share: 0, constant: 4 },
   delayMs: { share: 1, constant: 50 },
