@@ -54,6 +54,7 @@ const checks = [
   // A build of its own, and slow tests: by hand, before a release.
   { name: 'sanitizers', work: async () => 'skipped: takes minutes; npm run sanitize' },
   { name: 'tests (vitest)', work: testTypeScript },
+  { name: 'soak (short)', work: soakShortly },
 ]
 
 /** Knip loads modules in a way that older releases of Node 20 do not know. */
@@ -103,6 +104,22 @@ async function testTypeScript() {
   totals.failed += counts.numFailedTests
   totals.skipped += counts.numPendingTests + counts.numTodoTests
   return status === 0
+}
+
+/** A soak of twenty seconds; the verdict tells what it did. */
+async function soakShortly() {
+  const report = join(scratch, 'soak.json')
+  const args = ['test/soak/main.ts', '--minutes', '0.35', '--directory', scratch, '--json', report]
+  const { status } = await run(tool('tsx'), args)
+  if (status !== 0) return false
+  const { seed, done } = JSON.parse(readFileSync(report, 'utf8'))
+  const counts = [
+    'records acknowledged',
+    'records read and checked',
+    'threads terminated in flight',
+    'processes killed',
+  ]
+  return `ok, seed ${seed}: ${counts.map((name) => `${done[name].toLocaleString('en')} ${name}`).join(', ')}`
 }
 
 /** Runs the chosen checks up to the first that fails; resolves to the lines of the summary and whether all passed. */

@@ -10,7 +10,7 @@ import { describeSummary, nativeDurability } from './describe.js'
 import { retentionHours } from './duration.js'
 import { MillraceError, aborted, closed, fromNative, mapped, mappedAsync } from './errors.js'
 import { listen, notifier, unlisten } from './events.js'
-import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary } from './options.js'
+import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
 import { Stream } from './stream.js'
@@ -18,6 +18,7 @@ import { describeDamage, type VerifyOptions, type VerifyReport } from './verify.
 
 const RECORD_BYTES_DEFAULT = 1024 * 1024
 const U32_MAX = 0xffff_ffff
+const CLOCK_FACTOR_MAX = 1_000_000
 const COPY_WARNING = 'this runtime forbids external buffers: records are handed over as copies, which reads more slowly'
 
 /**
@@ -30,6 +31,8 @@ const COPY_WARNING = 'this runtime forbids external buffers: records are handed 
 export class Millrace implements AsyncDisposable {
   readonly #native: NativeEngine
   readonly #streams = new Map<string, Promise<Stream<unknown>>>()
+  /** Those of `#streams` that are open by now. */
+  readonly #opened = new Map<string, Stream<unknown>>()
   readonly #copyOnly: boolean
   #closing: Promise<void> | undefined
 
@@ -50,7 +53,8 @@ export class Millrace implements AsyncDisposable {
     checkName('directory', directory)
     const { signal } = options
     if (signal?.aborted) throw aborted(signal)
-    const native = await mappedAsync(() => NativeEngine.open(directory, options.create ?? true))
+    const nativeOptions = { create: options.create ?? true, ...checkTesting(options.testing) }
+    const native = await mappedAsync(() => NativeEngine.open(directory, nativeOptions))
     if (signal?.aborted) {
       await mappedAsync(() => native.close())
       throw aborted(signal)
@@ -144,6 +148,7 @@ export class Millrace implements AsyncDisposable {
     this.#checkOpen()
     checkName('name', name)
     const codec = codecOf(options)
+    this.#forgetDeleted()
     let opening = this.#streams.get(name)
     if (opening === undefined) {
       opening = this.#openStream(name, codec, options) as Promise<Stream<unknown>>
@@ -174,8 +179,8 @@ export class Millrace implements AsyncDisposable {
     await mappedAsync(() => this.#native.deleteStream(name))
     const opening = this.#streams.get(name)
     this.#streams.delete(name)
-    const error = new MillraceError('ERR_MILLRACE_STREAM_DELETING', `stream '${name}' was deleted`)
-    await opening?.then((stream) => stream.closeWith(error)).catch(() => {})
+    this.#opened.delete(name)
+    await opening?.then((stream) => stream.closeWith(deleted(name))).catch(() => {})
   }
 
   /**
@@ -217,6 +222,20 @@ export class Millrace implements AsyncDisposable {
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
+  /**
+   * Lets go of streams that another thread deleted: they hold files, and one of the same name may have been created
+   * since.
+   */
+  #forgetDeleted(): void {
+    for (const [name, stream] of this.#opened) {
+      if (!stream.isDeleted) continue
+      this.#opened.delete(name)
+      this.#streams.delete(name)
+      // What was in flight has heard of the deletion from the engine.
+      stream.closeWith(deleted(name)).catch(() => {})
+    }
+  }
+
   async #openStream<T>(name: string, codec: Codec<T>, options: StreamOptions<T>): Promise<Stream<T>> {
     const wakeId = listen(() => appender.onAcknowledged())
     const native = await mappedAsync(() => this.#native.openStream(name, notifier(), wakeId)).catch((error) => {
@@ -236,7 +255,7 @@ export class Millrace implements AsyncDisposable {
       acknowledgedWhenDurable: description.summary.durability === 'synced',
       limits: options,
     })
-    return new Stream<T>({
+    const stream = new Stream<T>({
       name,
       native,
       codec,
@@ -244,10 +263,25 @@ export class Millrace implements AsyncDisposable {
       copyOnly: this.#copyOnly,
       setRetention: (hours) => mappedAsync(() => this.#native.setRetention(name, hours)),
     })
+    this.#opened.set(name, stream as Stream<unknown>)
+    return stream
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw closed('store')
+  }
+}
+
+function deleted(name: string): MillraceError {
+  return new MillraceError('ERR_MILLRACE_STREAM_DELETING', `stream '${name}' was deleted`)
+}
+
+function checkTesting({ clockFactor, segmentBytesMax }: TestingOptions = {}): TestingOptions {
+  return {
+    ...(clockFactor === undefined ? {} : { clockFactor: checkWhole('clockFactor', clockFactor, 1, CLOCK_FACTOR_MAX) }),
+    ...(segmentBytesMax === undefined
+      ? {}
+      : { segmentBytesMax: checkWhole('segmentBytesMax', segmentBytesMax, 0, U32_MAX) }),
   }
 }
 

@@ -14,6 +14,16 @@ export interface OpenOptions {
   readonly create?: boolean
   /** Gives up waiting for the open; what was opened meanwhile is closed again. */
   readonly signal?: AbortSignal
+  /** What the project's own tests turn; see docs/testing.md. @internal */
+  readonly testing?: TestingOptions
+}
+
+/** Turns a store into one that only tests want. @internal */
+export interface TestingOptions {
+  /** How many times faster than the machine's the store's clock runs: a whole number from 1 to 1,000,000. */
+  readonly clockFactor?: number
+  /** How long a segment grows, in bytes: a power of two from 64 KiB to 64 MiB. */
+  readonly segmentBytesMax?: number
 }
 
 /**

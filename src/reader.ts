@@ -203,15 +203,14 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #step(arm: boolean): Batch<T> | undefined {
     if (this.#state === 'ended') return undefined
     this.#checkOpen()
+    if (this.#slabUsed > 0 && this.#slab.length === 0) this.#replaceSlab(0)
     const window = this.#roomyWindow()
     window.header[HEADER.first] = window.used
     window.header[HEADER.slabUsed] = this.#slabUsed
     const count = mapped(() => readerNext(this.#handle, arm))
     if (count > 0) return this.#batch(window, count)
     if (count === SLAB_TOO_SMALL) {
-      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, window.header[HEADER.slabWanted] as number))
-      this.#slabUsed = 0
-      this.#setBuffers()
+      this.#replaceSlab(Math.max(SLAB_BYTES, window.header[HEADER.slabWanted] as number))
       return this.#step(arm)
     }
     if (count === 0) return this.#step(arm)
@@ -236,12 +235,20 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     return this.#window
   }
 
+  /** When there is no room, and when the program gave the memory away (a transfer): it must not be written to then. */
+  #replaceSlab(bytes: number): void {
+    this.#slab = bytes === 0 ? EMPTY : Buffer.allocUnsafeSlow(bytes)
+    this.#slabUsed = 0
+    this.#setBuffers()
+  }
+
   #setBuffers(): void {
     mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab))
   }
 
   #segmentView(id: number): Buffer {
-    if (id !== this.#segmentId) {
+    // A view of no bytes is one that the program gave away.
+    if (id !== this.#segmentId || this.#segment.length === 0) {
       this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.mapSegment()))
       this.#segmentId = id
     }

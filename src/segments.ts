@@ -12,7 +12,8 @@ export class SegmentViews {
   /** The bytes of the segment with this id; `map` makes them when nobody holds them. */
   get(id: number, map: () => ArrayBuffer): Buffer {
     const known = this.#views.get(id)?.deref()
-    if (known !== undefined) return known
+    // A program can give the memory of a view away (a transfer), and then it shows nothing any more.
+    if (known !== undefined && known.length > 0) return known
     this.#forgetCollected()
     const view = Buffer.from(map())
     this.#views.set(id, new WeakRef(view))

@@ -63,6 +63,11 @@ export class Stream<T = Uint8Array> {
     return this.#setup.name
   }
 
+  /** Whether it was deleted, in whatever thread. @internal */
+  get isDeleted(): boolean {
+    return this.#setup.native.isDeleted()
+  }
+
   /** The name of the codec that the stream was created with. */
   get codecName(): string {
     return this.#setup.codec.name

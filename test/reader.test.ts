@@ -208,3 +208,20 @@ test('an index outside of a batch is a RangeError', async () => {
   const batch = stream.read(fromStart).nextSync()
   for (const index of [-1, 3, 0.5, Number.NaN]) expect(() => batch?.get(index)).toThrow(RangeError)
 })
+
+test('memory that a program gave away is written to no more, and reading goes on in another', async () => {
+  const stream = await (await openStore()).createStream('given')
+  await appendKeys(stream, keys(20))
+  const reader = stream.read({ from: 'TRIM_HORIZON', follow: false, copy: true, maxRecords: 5 })
+  const first = reader.nextSync() as Batch
+  const { buffer } = first.data(0)
+  const given = new Uint8Array(structuredClone(buffer, { transfer: [buffer as ArrayBuffer] }))
+  const before = given.slice()
+  const rest = await allRecords(reader)
+  expect(rest.map(({ data }) => text(data))).toEqual(
+    keys(20)
+      .slice(5)
+      .map((key) => `data of ${key}`),
+  )
+  expect(Buffer.compare(given, before)).toBe(0)
+})

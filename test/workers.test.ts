@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
+import { Millrace } from '../src/index.js'
 import { allRecords, keys, openStore } from './store.js'
 import { emptyFolder, root, run } from './support.js'
 
@@ -79,6 +80,90 @@ test('workers that end by themselves without closing leave the store to the othe
   const stream = await millrace.stream('left')
   const found = (await allRecords(stream.read({ from: 'TRIM_HORIZON', follow: false }))).map((r) => r.partitionKey)
   expect(found.toSorted()).toEqual(keys(6, 'thread'))
+})
+
+test('a hundred threads that end with calls of every kind in flight leave nothing behind', async () => {
+  const folder = emptyFolder()
+  const seed = Math.floor(Math.random() * 2 ** 32)
+  const script = join(root, 'test/workers/rounds.mjs')
+  const args = ['--expose-gc', script, join(root, 'dist/index.js'), folder, String(seed), '100']
+  const { status, output } = await run(process.execPath, args, root)
+  expect(status, `seed ${seed}: ${output}`).toBe(0)
+  const { ended, failures, left, records } = JSON.parse(output)
+  expect({ failures, left }, `seed ${seed}`).toEqual({ failures: [], left: [] })
+  expect(ended.terminated + ended.exited + ended.early).toBe(100)
+  expect(Math.min(ended.terminated, ended.exited, ended.early)).toBeGreaterThan(0)
+  console.log(`threads ended with calls in flight, seed ${seed}: ${JSON.stringify(ended)}, ${records} records`)
+  // The directory is free for another process, and whole.
+  const code = `
+    import { Millrace } from ${entry}
+    const { damages, streams } = await Millrace.verify(${JSON.stringify(folder)})
+    console.log(damages.length, streams > 0)`
+  const reopened = await run(process.execPath, ['--input-type=module', '-e', code], root)
+  expect(reopened).toEqual({ status: 0, output: '0 true\n' })
+}, 120_000)
+
+test('a reader that waits in another thread is told when its stream is deleted', async () => {
+  const folder = emptyFolder()
+  const millrace = await openStore(folder)
+  const body = `
+    const millrace = await Millrace.open(folder)
+    const stream = await millrace.stream('awaited')
+    const told = (reader) => reader.next().then(() => 'read', (error) => error.code)
+    const waiting = [{}, { visibility: 'published' }, { mode: 'polled' }].map((options) => told(stream.read(options)))
+    port.postMessage('waiting')
+    port.postMessage(await Promise.all(waiting))
+    await millrace.close()`
+  for (const durability of ['synced', 'os', { interval: 60_000 }] as const) {
+    await millrace.createStream('awaited', { durability })
+    const thread = worker(folder, 1, body)
+    const ended = once(thread, 'exit')
+    await once(thread, 'message')
+    const told = once(thread, 'message')
+    await millrace.deleteStream('awaited')
+    expect((await told)[0]).toEqual(Array(3).fill('ERR_MILLRACE_STREAM_DELETING'))
+    await ended
+  }
+})
+
+test('a store that one thread closes stays open for a reader that waits in another', async () => {
+  const folder = emptyFolder()
+  const first = await Millrace.open(folder)
+  await first.createStream('shared')
+  const body = `
+    const millrace = await Millrace.open(folder)
+    const reader = (await millrace.stream('shared')).read()
+    const waiting = reader.next()
+    port.postMessage('waiting')
+    port.postMessage((await waiting).value.partitionKey(0))
+    void millrace.close()
+    port.postMessage(await reader.next().then(() => 'read', (error) => error.code))`
+  const thread = worker(folder, 1, body)
+  await once(thread, 'message')
+  await first.close()
+  const second = await openStore(folder)
+  const read = once(thread, 'message')
+  await (await second.stream('shared')).put({ partitionKey: 'late', data: new Uint8Array(1) })
+  expect((await read)[0]).toBe('late')
+  expect((await once(thread, 'message'))[0]).toBe('ERR_MILLRACE_CLOSED')
+})
+
+test('a stream that another thread deleted and made again is opened anew', async () => {
+  const folder = emptyFolder()
+  const millrace = await openStore(folder)
+  const old = await millrace.createStream('again', { shards: 1 })
+  await old.put({ partitionKey: 'old', data: new Uint8Array(1) })
+  const body = `
+    const millrace = await Millrace.open(folder)
+    await millrace.deleteStream('again')
+    const stream = await millrace.createStream('again', { shards: 3 })
+    await stream.put({ partitionKey: 'new', data: Buffer.from('x') })
+    await millrace.close()`
+  await once(worker(folder, 1, body), 'exit')
+  const stream = await millrace.stream('again')
+  expect(stream.describe().shards).toBe(3)
+  const records = await allRecords(stream.read({ from: 'TRIM_HORIZON', follow: false }))
+  expect(records.map(({ partitionKey }) => partitionKey)).toEqual(['new'])
 })
 
 /** Runs a program with `millrace` and a synced stream to its own end. */

@@ -1,13 +1,15 @@
 //! Time comes in here, and nowhere else: the engine asks a [`Clock`], so that sixty days of retention run
 //! in a test in milliseconds and a wall clock that jumps can be staged.
 //!
-//! Invariant: `SystemClock` is the only code that reads the machine's clocks. This file knows nothing of
-//! streams; what a jump of the wall clock means is decided in `stream/expiry.rs`.
+//! Invariant: `SystemClock` is the only code that reads the machine's clocks; `ScaledClock` asks it. This file knows
+//! nothing of streams; what a jump of the wall clock means is decided in `stream/expiry.rs`.
 
 use std::fmt::Debug;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Kind, Result};
 
 /// The engine's source of time.
 pub trait Clock: Send + Sync + Debug {
@@ -16,6 +18,11 @@ pub trait Clock: Send + Sync + Debug {
 
     /// Milliseconds since some fixed moment of this clock's own. It never goes back; only differences mean something.
     fn monotonic_ms(&self) -> u64;
+
+    /// How long a thread waits until `ms` milliseconds of monotonic time have passed by this clock.
+    fn wait_for(&self, ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
 }
 
 /// The machine's clocks. Monotonic time begins, for the whole process, when it is first asked for.
@@ -32,10 +39,80 @@ impl Clock for SystemClock {
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's monotonic clock")]
     fn monotonic_ms(&self) -> u64 {
+        u64::try_from(SystemClock::monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's monotonic clock")]
+    fn monotonic() -> Duration {
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
-        u64::try_from(ORIGIN.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
+        ORIGIN.get_or_init(Instant::now).elapsed()
+    }
+}
+
+/// A clock whose time runs faster than the machine's, wall and monotonic alike, so that days of retention pass while a
+/// test looks on. For tests only: a store that has lived under it holds arrival times of the future.
+///
+/// Its wall shows the machine's time at the moment when the process first made such a clock, and is `factor` times as
+/// fast from then on. So a store that is closed and opened again in one process finds no gap; another process begins
+/// at the machine's time again.
+///
+/// ```
+/// use millrace::clock::{Clock, ScaledClock};
+/// let clock = ScaledClock::new(3_600)?;
+/// assert_eq!(clock.wait_for(3_600_000).as_millis(), 1_000, "an hour passes in a second");
+/// # Ok::<(), millrace::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ScaledClock {
+    factor: u32,
+    begun: Begun,
+}
+
+/// When a process first made a scaled clock, by the machine's clocks.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    wall_ms: u64,
+    monotonic: Duration,
+}
+
+impl ScaledClock {
+    /// How much faster than the machine's a clock can be.
+    pub const FACTOR: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+
+    /// A clock that is `factor` times as fast as the machine's: 1 to 1,000,000.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for another factor.
+    pub fn new(factor: u32) -> Result<ScaledClock> {
+        static BEGUN: OnceLock<Begun> = OnceLock::new();
+        if !Self::FACTOR.contains(&factor) {
+            let (least, most) = Self::FACTOR.into_inner();
+            let message = format!("expected a clock that is {least} to {most} times as fast, got {factor}");
+            return Err(Error::new(Kind::InvalidArgument, message));
+        }
+        let now = || Begun { wall_ms: SystemClock.wall_ms(), monotonic: SystemClock::monotonic() };
+        Ok(ScaledClock { factor, begun: *BEGUN.get_or_init(now) })
+    }
+}
+
+impl Clock for ScaledClock {
+    fn wall_ms(&self) -> u64 {
+        self.begun.wall_ms.saturating_add(self.monotonic_ms())
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        // Nanoseconds are multiplied: a fast clock made of whole milliseconds would go by jumps of minutes.
+        let elapsed = SystemClock::monotonic().saturating_sub(self.begun.monotonic);
+        let scaled_ms = elapsed.as_nanos().saturating_mul(u128::from(self.factor)) / 1_000_000;
+        u64::try_from(scaled_ms).unwrap_or(u64::MAX)
+    }
+
+    fn wait_for(&self, ms: u64) -> Duration {
+        // Rounded up, so that whoever waited so long finds the time passed.
+        Duration::from_millis(ms) / self.factor + Duration::from_nanos(1)
     }
 }
 
@@ -129,6 +206,41 @@ mod tests {
         assert!(clock.wall_ms() > 1_577_836_800_000, "expected a time after 2020, got {}", clock.wall_ms());
         let first = clock.monotonic_ms();
         assert!(clock.monotonic_ms() >= first);
+    }
+
+    #[test]
+    fn a_scaled_clock_lets_both_hands_run_faster_from_the_time_at_which_the_process_began_to() {
+        let (slow, fast) = (ScaledClock::new(1).expect("in range"), ScaledClock::new(1_000_000).expect("in range"));
+        // Both hands are read apart, so each bound holds on one side: the later reading is the larger one.
+        let before_ms = slow.monotonic_ms();
+        let fast_ms = fast.monotonic_ms();
+        let after_ms = slow.monotonic_ms() + 1;
+        assert!((before_ms * 1_000_000..=after_ms * 1_000_000).contains(&fast_ms), "{before_ms} {fast_ms} {after_ms}");
+        assert_eq!(
+            slow.begun.wall_ms, fast.begun.wall_ms,
+            "a clock that is made later goes on with the first one's time"
+        );
+        let (monotonic_ms, wall_ms) = (fast.monotonic_ms(), fast.wall_ms());
+        assert!(wall_ms >= slow.begun.wall_ms + monotonic_ms && wall_ms <= slow.begun.wall_ms + fast.monotonic_ms());
+    }
+
+    #[test]
+    fn whoever_waits_as_long_as_a_scaled_clock_says_finds_the_time_passed() {
+        for factor in [1, 7, 3_600, 999_983, 1_000_000] {
+            let wait = ScaledClock::new(factor).expect("in range").wait_for(60_000);
+            assert!(wait.as_nanos() * u128::from(factor) >= 60_000_000_000, "{factor}: {wait:?}");
+            assert!(wait <= Duration::from_millis(60_000) / factor + Duration::from_nanos(1));
+        }
+        assert_eq!(SystemClock.wait_for(60_000), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_clock_that_would_stand_still_or_run_away_is_refused() {
+        for factor in [0, 1_000_001, u32::MAX] {
+            let error = ScaledClock::new(factor).expect_err("out of range");
+            assert_eq!(error.kind(), Kind::InvalidArgument);
+            assert!(error.message().contains(&format!("got {factor}")), "{error}");
+        }
     }
 
     #[test]

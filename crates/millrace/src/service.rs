@@ -3,7 +3,6 @@
 //! own, or is run by whoever holds the engine, step by step.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::control::Durability;
@@ -141,7 +140,7 @@ fn commit_loop(shared: &Shared, clock: &dyn Clock) {
                 }
                 match agenda.due.iter().map(|due| due.at_ms).min() {
                     Some(at_ms) => {
-                        shared.changed.wait_for(&mut agenda, Duration::from_millis(at_ms - now_ms));
+                        shared.changed.wait_for(&mut agenda, clock.wait_for(at_ms - now_ms));
                     }
                     None => shared.changed.wait(&mut agenda),
                 }
@@ -267,7 +266,7 @@ fn keep_loop(bell: &Bell, upkeep: &Weak<dyn Upkeep>, clock: &dyn Clock) {
                     break round;
                 }
                 let wait_ms = wishes.expiry_at_ms - now_ms;
-                bell.changed.wait_for(&mut wishes, Duration::from_millis(wait_ms));
+                bell.changed.wait_for(&mut wishes, clock.wait_for(wait_ms));
             }
         };
         let Some(upkeep) = upkeep.upgrade() else { return };

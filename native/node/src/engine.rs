@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use millrace::{Engine, OpenOptions};
+use millrace::clock::ScaledClock;
+use millrace::{Engine, Environment, OpenOptions, Result};
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 
@@ -12,6 +13,28 @@ use crate::notifier::NativeNotifier;
 use crate::stream::NativeStream;
 use crate::task::{Blocking, promise};
 
+/// How to open a store.
+#[napi(object)]
+pub struct NativeOpenOptions {
+    /// An empty or absent directory becomes a store.
+    pub create: bool,
+    /// For tests only: how many times faster than the machine's the store's clock runs.
+    pub clock_factor: Option<u32>,
+    /// For tests only: how long a segment grows, in bytes.
+    pub segment_bytes_max: Option<u32>,
+}
+
+impl NativeOpenOptions {
+    fn into_engine(self) -> Result<OpenOptions> {
+        let mut options = OpenOptions { create: self.create, ..OpenOptions::default() };
+        if let Some(factor) = self.clock_factor {
+            options.environment = Environment { clock: Arc::new(ScaledClock::new(factor)?), ..options.environment };
+        }
+        options.segment_bytes_max = self.segment_bytes_max.unwrap_or(options.segment_bytes_max);
+        Ok(options)
+    }
+}
+
 /// An open store.
 #[napi]
 pub struct NativeEngine {
@@ -20,12 +43,12 @@ pub struct NativeEngine {
 
 #[napi]
 impl NativeEngine {
-    /// Opens the store in a directory; with `create`, an empty or absent directory becomes one.
+    /// Opens the store in a directory.
     #[napi(ts_return_type = "Promise<NativeEngine>", catch_unwind)]
-    pub fn open(directory: String, create: bool) -> AsyncTask<Blocking<NativeEngine>> {
+    pub fn open(directory: String, options: NativeOpenOptions) -> AsyncTask<Blocking<NativeEngine>> {
         promise(move || {
-            let options = OpenOptions { create, ..OpenOptions::default() };
-            Ok(NativeEngine { engine: Arc::new(Engine::open(directory.as_ref(), options)?) })
+            let engine = Engine::open(directory.as_ref(), options.into_engine()?)?;
+            Ok(NativeEngine { engine: Arc::new(engine) })
         })
     }
 

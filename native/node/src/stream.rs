@@ -139,6 +139,12 @@ impl NativeStream {
         *handle.get_or_insert_with(|| WRITERS.with(|writers| writers.insert(writer())))
     }
 
+    /// Whether it was deleted, in whatever thread.
+    #[napi(catch_unwind)]
+    pub fn is_deleted(&self) -> bool {
+        self.stream.is_deleted()
+    }
+
     /// Why nothing more will be acknowledged, as an error's text; nothing while all is well.
     #[napi(catch_unwind)]
     pub fn failure(&self) -> Option<String> {

@@ -247,6 +247,7 @@ impl Inner {
         let streams: Vec<_> = std::mem::take(&mut *self.streams.lock()).into_values().collect();
         for stream in streams {
             outcome = outcome.and(self.close_stream(&stream));
+            stream.wake_all();
         }
         outcome = outcome.and(self.journal.lock().close());
         *self.store.lock() = None;
@@ -384,8 +385,11 @@ impl Upkeep for Inner {
             if young || entry.status == StreamStatus::Deleting {
                 continue;
             }
-            if let Err(error) = self.open_stream(entry.id).and_then(|stream| stream.0.expire()) {
-                self.warn(format!("stream {}: {}", entry.name, error.message()));
+            match self.open_stream(entry.id).and_then(|stream| stream.0.expire()) {
+                // It was deleted since the list was made.
+                Err(error) if matches!(error.kind(), Kind::StreamNotFound | Kind::StreamDeleting) => {}
+                Err(error) => self.warn(format!("stream {}: {}", entry.name, error.message())),
+                Ok(()) => {}
             }
         }
     }

@@ -130,12 +130,14 @@ impl Log {
     /// The next segment, with room for a first frame of `room` bytes, header included.
     pub(super) fn take_prepared(&self, room: u32) -> Result<Prepared> {
         let mut ahead = self.ahead.lock();
-        while ahead.preparing && ahead.ready.is_empty() {
-            let shared = Arc::clone(&ahead.shared);
-            shared.wanted.store(true, Ordering::Release);
-            shared.done.wait(&mut ahead);
-        }
-        while let Some(prepared) = ahead.ready.pop_front() {
+        loop {
+            // One that is being made has its number and its sequences already: no later one may be used before it.
+            while ahead.preparing && ahead.ready.is_empty() {
+                let shared = Arc::clone(&ahead.shared);
+                shared.wanted.store(true, Ordering::Release);
+                shared.done.wait(&mut ahead);
+            }
+            let Some(prepared) = ahead.ready.pop_front() else { break };
             if prepared.file.bytes >= room {
                 return Ok(prepared);
             }

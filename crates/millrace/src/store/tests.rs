@@ -207,6 +207,40 @@ fn a_holder_that_has_not_written_its_name_is_still_a_holder() {
     }
 }
 
+#[test]
+fn a_lock_of_a_process_that_died_with_its_machine_is_taken_over_at_once() {
+    let scratch = scratch();
+    drop(claim(scratch.path(), Create::IfMissing).expect("created"));
+    // The number may be another process's by now, this one's even; without the kernel's lock it means nothing.
+    for pid in [1, std::process::id(), u32::MAX] {
+        let text = format!("{{\"pid\":{pid},\"host\":\"elsewhere\",\"since\":\"2020-01-01T00:00:00.000Z\"}}\n");
+        fs::write(scratch.path().join(LOCK), text).expect("written");
+        let store = claim(scratch.path(), Create::Never).expect("nobody holds it");
+        let line = fs::read_to_string(store.path().join(LOCK)).expect("the lock's text");
+        assert!(!line.contains("elsewhere") && line.ends_with("\"}\n"), "{line}");
+    }
+}
+
+#[test]
+fn a_process_that_is_being_started_does_not_keep_the_claim() {
+    const STARTED: usize = 100;
+    let scratch = scratch();
+    std::thread::scope(|scope| {
+        let starter = scope.spawn(|| {
+            for _ in 0..STARTED {
+                // Between its fork and its exec the child has all descriptors of this process.
+                assert!(Command::new("true").status().expect("it starts").success());
+            }
+        });
+        let mut claims = 0;
+        while !starter.is_finished() {
+            drop(claim(scratch.path(), Create::IfMissing).expect("given up by the claim before"));
+            claims += 1;
+        }
+        assert!(claims > 0);
+    });
+}
+
 /// Makes a directory one that cannot be written, even by root, until dropped.
 struct Sealed<'a>(&'a Path);
 

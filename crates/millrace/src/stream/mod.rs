@@ -150,6 +150,13 @@ impl StreamInner {
 
     pub fn start_deleting(&self) {
         self.deleting.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Wakes whoever waits for something that will not come any more, so that each looks again and is told why.
+    pub fn wake_all(&self) {
+        self.log.notifier().notify(Change::Published);
+        self.log.notifier().notify(Change::Durable);
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -176,6 +183,12 @@ impl Stream {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Whether it was deleted: then it is of no more use, though one of its name may have been created since.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.0.deleting.load(Ordering::Acquire)
     }
 
     /// Appends `count` records that were staged with [`stage_record`](crate::stage_record), all or (where a record is

@@ -30,7 +30,13 @@ impl StreamInner {
         if segments.first().is_none_or(|first| first.first_arrival_ms >= expired_ms) {
             return Ok(());
         }
-        let position = self.log.position_of_time(expired_ms)?.min(self.log.durable());
+        let expired = self.log.position_of_time(expired_ms)?;
+        if expired > self.log.durable() {
+            // Under `os` nobody else syncs what an idle stream holds. Where it fails, the log is poisoned, and what it
+            // has made durable goes on to expire.
+            let _told_by_the_next_append = self.log.sync_all();
+        }
+        let position = expired.min(self.log.durable());
         let old = *self.horizon.read();
         let old_position = Position::new(u32::try_from(old.segment).unwrap_or(u32::MAX), old.offset);
         if position > old_position {

@@ -20,16 +20,16 @@ fn options() -> OpenOptions {
     OpenOptions { segment_bytes_max: 64 << 10, ..OpenOptions::default() }
 }
 
-fn key_of(number: u64) -> String {
+pub fn key_of(number: u64) -> String {
     format!("key-{}", number % 17)
 }
 
-fn data_of(number: u64) -> Vec<u8> {
+pub fn data_of(number: u64) -> Vec<u8> {
     let bytes = usize::try_from(number * 37 % 1_500).expect("small");
     number.to_le_bytes().into_iter().cycle().take(8 + bytes).collect()
 }
 
-fn say(line: &str) {
+pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     // When the parent is gone there is nobody to write for.
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("the parent reads");

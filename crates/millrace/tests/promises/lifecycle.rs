@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use millrace::clock::ManualClock;
 use millrace::format::record::{EXPLICIT_HASH_KEY, RecordHeader};
 use millrace::{
-    Commit, Durability, Engine, Error, Kind, OpenOptions, Reader, ReaderOptions, StartAt, Step, Stream, StreamConfig,
-    StreamStatus, Visibility, stage_record,
+    Change, Commit, Durability, Engine, Error, Kind, OpenOptions, Reader, ReaderOptions, StartAt, Step, Stream,
+    StreamConfig, StreamStatus, Visibility, Wake, stage_record,
 };
 
 use crate::support::{START_MS, append, copy_tree, directory, drain, open, read_all, reader, unpack};
@@ -239,6 +239,37 @@ fn deletion_leaves_a_reader_the_bytes_that_it_holds() {
     unpack(&chunk, &mut records);
     assert_eq!(records[0].data, b"kept");
     engine.close().expect("closed");
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_waits_for_a_stream_is_woken_and_told_when_it_is_deleted_or_its_store_closed() {
+    let end_by_deletion: fn(&Engine) = |engine| engine.delete_stream("awaited").expect("deleted");
+    let end_by_close: fn(&Engine) = |engine| engine.close().expect("closed");
+    for (end, told) in [(end_by_deletion, Kind::StreamDeleting), (end_by_close, Kind::Closed)] {
+        let (_directory, engine) = engine();
+        let stream = stream(&engine, "awaited");
+        let mut reader = reader(&stream);
+        assert!(matches!(reader.next(10, 1 << 20), Ok(Step::AtTail)));
+        let waiting = [Change::Published, Change::Durable].map(|change| {
+            let woken = Arc::new(Woken::default());
+            (change, stream.on_change(change, Arc::clone(&woken) as _), woken)
+        });
+        end(&engine);
+        for (change, _registration, woken) in waiting {
+            assert!(woken.0.load(Ordering::SeqCst) > 0, "{told:?}: who waits for {change:?} was not woken");
+        }
+        assert_eq!(kind(reader.next(10, 1 << 20)), Some(told));
+        engine.close().expect("closed");
+    }
 }
 
 fn disk_bytes(path: &Path) -> u64 {

@@ -2,6 +2,7 @@
 //!
 //! One program for all: they share `support`, and are linked once.
 
+mod ahead;
 mod damage;
 mod dice;
 mod fixtures;
@@ -9,6 +10,8 @@ mod forged;
 mod kill;
 mod lifecycle;
 mod model;
+mod races;
 mod repair;
 mod retention;
 mod support;
+mod witness;

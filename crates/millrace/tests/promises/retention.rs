@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use millrace::clock::{Clock, ManualClock};
 use millrace::{
@@ -300,6 +301,94 @@ fn a_chunk_of_a_closed_engine_keeps_its_bytes_when_the_next_one_recycles() {
     assert!(numbers(&world.records())[0] >= 16, "the segment has expired");
     assert_eq!(unpacked(&held), before);
     world.engine.close().expect("closed");
+}
+
+#[test]
+fn records_of_a_stream_that_nobody_syncs_expire_all_the_same() {
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let directory = directory();
+    let engine = open(directory.path(), &clock);
+    let config = StreamConfig { durability: Durability::Os, ..StreamConfig::default() };
+    let stream = engine.create_stream("idle", config).expect("a stream");
+    append(&stream, &[("key", b"old")]).expect("appended");
+    for _ in 0..26 {
+        clock.advance_ms(HOUR_MS);
+        engine.expire().expect("open");
+    }
+    assert_eq!(read_all(&stream), [], "it is two hours over its time");
+    engine.close().expect("closed");
+}
+
+#[test]
+fn a_stream_that_is_deleted_while_records_expire_is_no_reason_for_a_warning() {
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let directory = directory();
+    let engine = open(directory.path(), &clock);
+    // Looked at first, so that there is time for a deletion between the making of the list and its end.
+    for number in 0..100 {
+        engine.create_stream(&format!("standing-{number}"), StreamConfig::default()).expect("a stream");
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                engine.expire().expect("open");
+            }
+        });
+        for number in 0..300 {
+            let name = format!("passing-{number}");
+            engine.create_stream(&name, StreamConfig::default()).expect("a stream");
+            // Old enough to be looked at.
+            clock.advance_ms(25 * HOUR_MS);
+            (0..number).for_each(|_| std::thread::yield_now());
+            engine.delete_stream(&name).expect("deleted");
+        }
+        done.store(true, Ordering::Release);
+    });
+    assert_eq!(engine.warnings(), Vec::<String>::new());
+    engine.close().expect("closed");
+}
+
+#[test]
+fn verify_reports_no_damage_for_segments_that_expire_while_it_reads() {
+    let mut world = World::new();
+    for _ in 0..8 {
+        world.put(100, 1_000);
+    }
+    world.pass(20);
+    world.put(100, 1_000);
+    world.wait_until_sealed();
+    let mut looks = 0;
+    let verified = world.stream.verify(|_done, _total| {
+        looks += 1;
+        if looks == 1 {
+            world.pass(5);
+        }
+        true
+    });
+    let verified = verified.expect("read to the end");
+    assert!(looks > 1, "there was something left to read");
+    assert_eq!(verified.findings, []);
+}
+
+#[test]
+fn verify_reports_no_damage_for_a_segment_that_is_finished_while_it_reads() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.put(30, 1_000);
+    }
+    let stream = world.stream.clone();
+    let mut looks = 0;
+    let verified = stream.verify(|_done, _total| {
+        looks += 1;
+        if looks == 1 {
+            (0..5).for_each(|_| world.put(30, 1_000));
+            world.wait_until_sealed();
+        }
+        true
+    });
+    assert!(looks > 1, "the last segment was not the first one");
+    assert_eq!(verified.expect("read to the end").findings, []);
 }
 
 #[test]
