@@ -33,7 +33,12 @@ export interface Damage {
    * The records concerned have sequence numbers from `first` on and before `next`, compared as integers. Where any shard
    * is concerned these are numbers of shard 0. Absent where no record is concerned.
    */
-  readonly sequenceNumbers?: { readonly first: string; readonly next: string }
+  readonly sequenceNumbers?: {
+    /** The lowest that may be concerned. */
+    readonly first: string
+    /** The first behind them. */
+    readonly next: string
+  }
   /** All of it as a sentence. */
   readonly message: string
 }

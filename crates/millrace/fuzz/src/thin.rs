@@ -106,7 +106,7 @@ impl Entropy for Counter {
 /// A clock that stands still, numbers that are the same again, and the thin disk.
 pub fn environment() -> Environment {
     let clock = Arc::new(ManualClock::new(NOW_MS));
-    Environment { clock, entropy: Arc::new(Counter::default()), disk: Arc::new(ThinDisk) }
+    Environment { clock, entropy: Arc::new(Counter::default()), disk: Arc::new(ThinDisk), ..Environment::default() }
 }
 
 /// A directory of its own for a store, in memory where the machine has a place for that.
