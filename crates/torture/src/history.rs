@@ -387,6 +387,10 @@ impl Player {
         let names: Vec<_> = self.ledger().streams.keys().cloned().collect();
         // A close makes all durable.
         names.iter().for_each(|name| self.ledger().durable(name, millrace::Position::new(u32::MAX, u32::MAX)));
+        if self.disk.failed() > 0 {
+            // What was refused may stand there in pieces, behind where the log was closed.
+            self.ledger().end = End::Torn;
+        }
         let pause_ms = self.random.u64(..2 * HOUR_MS);
         self.pass_ms(pause_ms);
         let seed = self.random.u64(..);
