@@ -14,7 +14,7 @@ import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, Te
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
 import { Stream } from './stream.js'
-import { describeDamage, type VerifyOptions, type VerifyReport } from './verify.js'
+import { describeDamage, progressIsTold, type VerifyOptions, type VerifyReport } from './verify.js'
 
 const RECORD_BYTES_DEFAULT = 1024 * 1024
 const U32_MAX = 0xffff_ffff
@@ -76,6 +76,7 @@ export class Millrace implements AsyncDisposable {
     checkName('directory', directory)
     const { onProgress } = options
     const report = await mappedAsync(() => verifyStore(directory, (done, total) => onProgress?.(done, total)))
+    await progressIsTold()
     return { ...report, damages: report.damages.map(describeDamage) }
   }
 

@@ -1,7 +1,7 @@
 /** What `Millrace.repair` takes and tells. */
 import { NativeStop, repairStore } from './binding.js'
 import { aborted, mappedAsync } from './errors.js'
-import { describeDamage, type Damage } from './verify.js'
+import { describeDamage, progressIsTold, type Damage } from './verify.js'
 
 /** Options of {@link Millrace.repair}. */
 export interface RepairOptions {
@@ -45,6 +45,7 @@ export async function repair(from: string, to: string, options: RepairOptions): 
   signal?.addEventListener('abort', onAbort, { once: true })
   try {
     const native = await mappedAsync(() => repairStore(from, to, stop, (done, total) => onProgress?.(done, total)))
+    await progressIsTold()
     if (native.stopped && signal !== undefined) throw aborted(signal)
     return { streams: native.streams, damages: native.damages.map(describeDamage) }
   } finally {

@@ -90,3 +90,11 @@ export function describeDamage(native: NativeDamage): Damage {
     message,
   }
 }
+
+/**
+ * Resolves when what a long work said of its progress has been told. It says so from another thread, by the event loop,
+ * where the end of the work may overtake it.
+ */
+export async function progressIsTold(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve))
+}
