@@ -128,7 +128,10 @@ impl Engine {
         let directory = inner.stream_directory(id);
         inner.environment.disk.remove_tree(&directory).map_err(|error| Error::io(directory.display(), error))?;
         let shards = ShardMap::uniform(config.shards)?;
-        let log = Log::create(inner.environment.clone(), inner.log_config(id, name, &config, &shards))?;
+        // Where the clock has been set back, records that arrive by it would be old once it is right again.
+        let not_before_ms = inner.expiry.lock().now_ms();
+        let log_config = inner.log_config(id, name, &config, &shards);
+        let log = Log::create(inner.environment.clone(), log_config, not_before_ms)?;
         inner.execute(&mut journal, &command)?;
         let entry = journal.state().stream(id)?.clone();
         drop(journal);

@@ -222,6 +222,9 @@ impl Player {
 
     /// One thing that happens.
     fn step(&mut self) -> Result<Goes, Complaint> {
+        if self.is_rough && self.random.u32(..8) == 0 {
+            return Ok(self.be_rough());
+        }
         match self.random.u32(..100) {
             0..40 => self.append(),
             40..48 => self.flush(),
@@ -233,8 +236,7 @@ impl Player {
             88..90 => self.retain(),
             90..93 => self.read(),
             93..96 => self.close_and_open(),
-            96 => self.expire(),
-            _ => Ok(self.be_rough()),
+            _ => self.expire(),
         }
     }
 
@@ -403,9 +405,6 @@ impl Player {
 
     /// The clock jumps, or the disk is about to fail.
     fn be_rough(&mut self) -> Goes {
-        if !self.is_rough {
-            return Goes::On;
-        }
         match self.random.u32(..4) {
             0 if self.skew_ms == 0 => self.jump(),
             0 | 1 => self.jump_back(),

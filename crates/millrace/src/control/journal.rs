@@ -126,7 +126,7 @@ pub(crate) fn write(
         let message = format!("expected a state of at most {SNAPSHOT_BYTES_MAX} bytes, got more: too many streams");
         return Err(Error::new(Kind::Unsupported, message));
     }
-    let log = Log::create(environment.clone(), config(directory))?;
+    let log = Log::create(environment.clone(), config(directory), 0)?;
     let mut journal = Journal { compacted_at: log.published(), log, state };
     journal.compact()?;
     journal.close()
@@ -140,7 +140,7 @@ fn create(environment: &Environment, directory: &Path) -> Result<()> {
     let disk = &environment.disk;
     disk.remove_tree(&in_the_making).map_err(failed)?;
     disk.remove_tree(directory).map_err(failed)?;
-    Log::create(environment.clone(), config(&in_the_making))?.close_writer();
+    Log::create(environment.clone(), config(&in_the_making), 0)?.close_writer();
     disk.rename(&in_the_making, directory).map_err(failed)?;
     let parent = directory.parent().expect("the control log stands in a store");
     disk.sync_directory(parent).map_err(failed)

@@ -174,8 +174,9 @@ fn read_summary(disk: &dyn Disk, config: &LogConfig, segment: u32) -> Result<Opt
 }
 
 impl Log {
-    /// Makes a log in a directory of its own; it is durable when this returns.
-    pub fn create(environment: Environment, config: LogConfig) -> Result<Arc<Log>> {
+    /// Makes a log in a directory of its own; it is durable when this returns. Its records arrive at `not_before_ms` at
+    /// the earliest, whatever the wall clock says.
+    pub fn create(environment: Environment, config: LogConfig, not_before_ms: u64) -> Result<Arc<Log>> {
         let disk = &environment.disk;
         let failed = |error| Error::io(format!("could not make {}", config.directory.display()), error);
         disk.make_directory(&config.directory).map_err(failed)?;
@@ -183,7 +184,7 @@ impl Log {
         let mut opening = opening_frame(&config, &Tail::default(), &[]);
         let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
         let prepared = make_first(&environment, &config, &mut ahead, room)?;
-        let now_ms = environment.clock.wall_ms();
+        let now_ms = environment.clock.wall_ms().max(not_before_ms);
         let mark = (Position::default(), 0);
         let writer = open_segment(&config, prepared, &mut opening, &Tail::default(), now_ms, mark).map_err(failed)?;
         writer.file.file.sync().map_err(failed)?;
@@ -466,7 +467,7 @@ mod tests {
         ];
         for lie in lies {
             let directory = tempfile::tempdir().expect("a temporary directory");
-            let log = Log::create(Environment::default(), config(directory.path())).expect("made");
+            let log = Log::create(Environment::default(), config(directory.path()), 0).expect("made");
             let mut tail = log.close().expect("closed");
             let (honest, environment) = (tail, Environment::default());
             lie(&mut tail);

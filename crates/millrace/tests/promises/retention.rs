@@ -213,6 +213,21 @@ fn a_clock_that_is_set_back_deletes_nothing() {
     world.engine.close().expect("closed");
 }
 
+#[test]
+fn records_of_a_stream_that_was_made_while_the_clock_was_behind_are_kept_when_it_is_right_again() {
+    let world = World::new();
+    // As a machine without a battery starts, until it hears from a time server.
+    world.clock.set_wall_ms(START_MS - 365 * DAY_MS);
+    let stream = world.engine.create_stream("early", StreamConfig::default()).expect("a stream");
+    append(&stream, &[("key", b"young")]).expect("appended");
+    stream.flush().expect("flushed");
+    world.clock.advance_monotonic_ms(60_000);
+    world.clock.set_wall_ms(START_MS + 60_000);
+    world.engine.expire().expect("open");
+    assert_eq!(read_all(&stream).len(), 1, "a record of a minute ago is not a year old");
+    world.engine.close().expect("closed");
+}
+
 fn inodes(path: &Path, names: &BTreeSet<String>) -> BTreeSet<u64> {
     let path = path.join("streams/0000000000000001");
     names.iter().map(|name| std::fs::metadata(path.join(name)).expect("a file").ino()).collect()
