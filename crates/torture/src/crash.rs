@@ -58,6 +58,8 @@ pub fn play(seed: u64, counts: &mut Counts) -> Result<(), String> {
 pub fn play_on(seed: u64, faults: Vec<Fault>, counts: &mut Counts) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let is_rough = random.bool();
+    let mut faults = faults;
+    faults.extend((is_rough && random.bool()).then(|| failed_sync(&mut random)));
     let script = Script { steps: 60, captures: 6, is_rough, faults, ..Script::quiet(random.u64(..)) };
     let life = live(Moment::default(), &script).map_err(|complaint| complaint.to_string())?;
     counts.histories += 1;
@@ -91,7 +93,7 @@ fn crash(life: Life, depth: usize, random: &mut fastrand::Rng, counts: &mut Coun
 
 fn failed_sync(random: &mut fastrand::Rng) -> Fault {
     let times = if random.bool() { 1 } else { u64::MAX };
-    Fault { operation: Operation::Sync, after: random.u64(..30), times, failure: Failure::Errno(EIO) }
+    Fault { operation: Operation::Sync, after: random.u64(..40), times, failure: Failure::Errno(EIO) }
 }
 
 /// Why a store ends in disorder.

@@ -3,7 +3,7 @@
 use millrace::{Durability, Kind};
 use millrace_torture::disk::{EIO, ENOSPC, Failure, Operation, World};
 
-use crate::support::{Store, append, open, texts};
+use crate::support::{Store, append, open, open_by, texts};
 
 /// A store with one durable record.
 fn with_one_record() -> (Store, millrace::Stream) {
@@ -32,18 +32,23 @@ fn a_failed_sync_poisons_the_stream_and_reads_go_on() {
 
 #[test]
 fn what_is_served_after_a_failed_sync_and_an_open_survives_the_loss_of_power() {
-    let (store, stream) = with_one_record();
-    append(&stream, "in doubt", 0).expect("appended");
-    store.next_fail(Operation::Sync, 1, Failure::Errno(EIO));
-    stream.flush().expect_err("the sync fails, and the kernel calls the pages clean");
-    drop(stream);
-    let store = store.killed();
-    let stream = store.engine.stream("one").expect("the stream");
-    let served = texts(&stream);
-    drop(stream);
-    let store = store.without_power();
-    assert_eq!(texts(&store.engine.stream("one").expect("the stream")), served);
-    assert_eq!(served[0], "before");
+    for seed in 0..20 {
+        let store = open_by(World::default(), seed);
+        let stream = store.create(Durability::Synced);
+        append(&stream, "before", 0).expect("appended");
+        stream.flush().expect("flushed");
+        append(&stream, "in doubt", 3_000).expect("appended");
+        store.next_fail(Operation::Sync, 1, Failure::Errno(EIO));
+        stream.flush().expect_err("the sync fails, and the kernel calls the pages clean");
+        drop(stream);
+        let store = store.killed();
+        let stream = store.engine.stream("one").expect("the stream");
+        let served = texts(&stream);
+        assert_eq!(served, ["before", "in doubt"], "the pages are in memory still");
+        drop(stream);
+        let store = store.without_power();
+        assert_eq!(texts(&store.engine.stream("one").expect("the stream")), served, "seed {seed}");
+    }
 }
 
 #[test]

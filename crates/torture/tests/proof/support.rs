@@ -20,9 +20,14 @@ pub struct Store {
 
 /// Opens what a disk holds.
 pub fn open(world: World) -> Store {
+    open_by(world, 1)
+}
+
+/// The same with another chance of what the disk keeps where it fails.
+pub fn open_by(world: World, seed: u64) -> Store {
     let directory = room::directory();
     let root = directory.path().canonicalize().expect("a directory");
-    let disk = SimDisk::new(&root, world, 1, Arc::new(|_, _| {})).expect("memory");
+    let disk = SimDisk::new(&root, world, seed, Arc::new(|_, _| {})).expect("memory");
     let clock = Arc::new(ManualClock::new(1_767_225_600_000));
     let engine = room::open(&disk, &root, &clock, 1, 64 << 10).expect("opens");
     Store { disk, engine, _directory: directory }
