@@ -15,7 +15,6 @@ use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
 use crate::log::draft::FrameDraft;
 use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 
-const SEGMENT_BYTES: u32 = 1 << 20;
 /// The largest snapshot that is written, in bytes: it shares a frame with the segment's opening.
 const SNAPSHOT_BYTES_MAX: usize = 15 << 20;
 
@@ -29,17 +28,7 @@ pub(crate) struct Journal {
 }
 
 pub(super) fn config(directory: &Path) -> LogConfig {
-    LogConfig {
-        name: "control log".to_owned(),
-        directory: directory.to_path_buf(),
-        stream: 0,
-        segment_bytes_first: SEGMENT_BYTES,
-        segment_bytes_max: SEGMENT_BYTES,
-        segment_age_ms_max: u64::MAX,
-        prepared_bytes: 0,
-        stores_small_frames: false,
-        shards: Vec::new(),
-    }
+    LogConfig::plain("control log".to_owned(), directory.to_path_buf(), 0)
 }
 
 impl Journal {
@@ -87,7 +76,8 @@ impl Journal {
 
     fn compaction_is_due(&self) -> bool {
         let now = self.log.published();
-        now.segment > self.compacted_at.segment || now.offset - self.compacted_at.offset > SEGMENT_BYTES / 2
+        now.segment > self.compacted_at.segment
+            || now.offset - self.compacted_at.offset > LogConfig::PLAIN_SEGMENT_BYTES / 2
     }
 
     fn compact(&mut self) -> Result<()> {

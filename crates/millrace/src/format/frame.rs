@@ -167,6 +167,12 @@ impl FrameHeader {
         super::aligned(self.frame_bytes)
     }
 
+    /// The sequence behind the frame's last record.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.first_sequence + u64::from(self.records)
+    }
+
     /// The length of header and run table in bytes.
     #[must_use]
     pub fn head_bytes(&self) -> usize {

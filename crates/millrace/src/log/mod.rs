@@ -70,6 +70,26 @@ pub(crate) struct LogConfig {
     pub shards: Vec<ShardEntry>,
 }
 
+impl LogConfig {
+    /// The length of every segment of a [`LogConfig::plain`] log, in bytes.
+    pub const PLAIN_SEGMENT_BYTES: u32 = 1 << 20;
+
+    /// A log that nobody is in a hurry to write: segments of one length and any age, nothing prepared, no shards.
+    pub fn plain(name: String, directory: PathBuf, stream: u64) -> LogConfig {
+        LogConfig {
+            name,
+            directory,
+            stream,
+            segment_bytes_first: LogConfig::PLAIN_SEGMENT_BYTES,
+            segment_bytes_max: LogConfig::PLAIN_SEGMENT_BYTES,
+            segment_age_ms_max: u64::MAX,
+            prepared_bytes: 0,
+            stores_small_frames: false,
+            shards: Vec::new(),
+        }
+    }
+}
+
 /// Where a log ends after a clean close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tail {

@@ -443,17 +443,8 @@ mod tests {
     use crate::log::draft::FrameDraft;
 
     fn config(directory: &Path) -> LogConfig {
-        LogConfig {
-            name: "log".to_owned(),
-            directory: directory.to_path_buf(),
-            stream: 1,
-            segment_bytes_first: 64 << 10,
-            segment_bytes_max: 64 << 10,
-            segment_age_ms_max: u64::MAX,
-            prepared_bytes: 0,
-            stores_small_frames: false,
-            shards: Vec::new(),
-        }
+        let plain = LogConfig::plain("log".to_owned(), directory.to_path_buf(), 1);
+        LogConfig { segment_bytes_first: 64 << 10, segment_bytes_max: 64 << 10, ..plain }
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl Walk<'_> {
         // What was cut is named already; what stands behind the last frame of it is not.
         let last = scan.frames.last().filter(|_| self.ended);
         let (at, next_sequence, checksum) = match last {
-            Some(last) => (last.end(), last.next_sequence(), last.header.checksum),
+            Some(last) => (last.end(), last.header.next_sequence(), last.header.checksum),
             None if self.ended => return Ok(()),
             None => (end, self.tail.next_sequence, self.tail.last_checksum),
         };
@@ -278,7 +278,7 @@ impl Walk<'_> {
         self.tail = Tail {
             position: Position::new(segment, frame.end()),
             // Where a frame goes back, it is reported; what comes next stands behind all that there is.
-            next_sequence: self.tail.next_sequence.max(frame.next_sequence()),
+            next_sequence: self.tail.next_sequence.max(frame.header.next_sequence()),
             last_checksum: frame.header.checksum,
             last_arrival_ms: frame.header.arrival_ms.max(self.tail.last_arrival_ms),
         };
@@ -314,7 +314,7 @@ impl Walk<'_> {
     /// Frames that are cut one behind the other are one finding. Its shards are known where nothing is missing before
     /// and between them.
     fn report_cut(&mut self, unsealed: &Unsealed, frame: &FoundFrame) -> Result<()> {
-        let (segment, next) = (unsealed.file.segment, frame.next_sequence());
+        let (segment, next) = (unsealed.file.segment, frame.header.next_sequence());
         let head = unsealed.file.frame(frame.offset, unsealed.file.bytes)?;
         let shards = head.map_or(Shards::Any, |head| shards_of_frame(&head));
         if let Some(last) = self.findings.last_mut()

@@ -58,11 +58,6 @@ impl FoundFrame {
         let damaged: u64 = self.damaged.iter().map(|run| run.sequences.end - run.sequences.start).sum();
         u64::from(self.header.records).saturating_sub(damaged)
     }
-
-    /// The sequence behind the frame's last record.
-    pub fn next_sequence(&self) -> u64 {
-        self.header.first_sequence + u64::from(self.header.records)
-    }
 }
 
 impl DamagedRun {
@@ -190,7 +185,7 @@ pub(crate) fn damage_of(
             findings.push(gap(offset..frame.offset, first..frame.header.first_sequence));
         }
         findings.extend(frame.damaged.iter().map(|run| run.finding(log, segment)));
-        next_sequence = frame.next_sequence();
+        next_sequence = frame.header.next_sequence();
         offset = frame.end();
     }
     if offset < end {
@@ -242,7 +237,7 @@ impl IndexBuilder {
         }
         summary.frames += 1;
         summary.records += u64::from(header.records);
-        summary.next_sequence = header.first_sequence + u64::from(header.records);
+        summary.next_sequence = header.next_sequence();
         summary.last_arrival_ms = header.arrival_ms;
         summary.last_checksum = header.checksum;
         summary.end = offset + header.padded_bytes();

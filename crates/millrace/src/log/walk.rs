@@ -102,7 +102,7 @@ impl Log {
             // At a damaged frame the seek ends early: the reader reports it, and filters what lies before the target.
             let Some(head) = located.file.frame(located.offset, located.end)? else { return Ok(position) };
             let header = head.header;
-            if !passes(header.first_sequence + u64::from(header.records), header.arrival_ms) {
+            if !passes(header.next_sequence(), header.arrival_ms) {
                 return Ok(position);
             }
             position.offset += header.padded_bytes();

@@ -18,8 +18,6 @@ use crate::log::{LogConfig, log_is_unused};
 use crate::shard::{SHARDS_MAX, SequenceCodec, ShardMap};
 use crate::store::ReadStore;
 
-/// The first segment behind what is copied, in bytes.
-const SEGMENT_BYTES: u32 = 1 << 20;
 /// How the control log is called in what is reported.
 const CONTROL_LOG: &str = "control log";
 
@@ -206,17 +204,8 @@ fn shard_entries(shards: u32) -> Result<Vec<ShardEntry>> {
 }
 
 fn log_config(entry: &StreamEntry, directory: PathBuf) -> Result<LogConfig> {
-    Ok(LogConfig {
-        name: format!("stream {}", entry.name),
-        directory,
-        stream: entry.id,
-        segment_bytes_first: SEGMENT_BYTES,
-        segment_bytes_max: SEGMENT_BYTES,
-        segment_age_ms_max: u64::MAX,
-        prepared_bytes: 0,
-        stores_small_frames: false,
-        shards: shard_entries(entry.config.shards)?,
-    })
+    let shards = shard_entries(entry.config.shards)?;
+    Ok(LogConfig { shards, ..LogConfig::plain(format!("stream {}", entry.name), directory, entry.id) })
 }
 
 fn exists(reading: &Environment, directory: &Path) -> Result<bool> {
@@ -243,7 +232,7 @@ fn beginnings(reading: &Environment, streams: &Path) -> Result<Vec<Beginning>> {
     let mut beginnings = Vec::new();
     for name in names(reading, streams)? {
         let Ok(id) = u64::from_str_radix(&name, 16) else { continue };
-        let config = LogConfig { directory: streams.join(&name), stream: id, ..control_like(&name) };
+        let config = LogConfig::plain(format!("stream {name}"), streams.join(&name), id);
         let Ok(remains) = unless_damaged(Remains::find(reading.clone(), config, Known::default()))? else { continue };
         if let (Some((created_ms, true)), Ok(shards)) = (remains.beginning()?, remains.shards()?) {
             let shards = u32::try_from(shards.len()).unwrap_or(u32::MAX);
@@ -251,20 +240,6 @@ fn beginnings(reading: &Environment, streams: &Path) -> Result<Vec<Beginning>> {
         }
     }
     Ok(beginnings)
-}
-
-fn control_like(name: &str) -> LogConfig {
-    LogConfig {
-        name: format!("stream {name}"),
-        directory: PathBuf::new(),
-        stream: 0,
-        segment_bytes_first: SEGMENT_BYTES,
-        segment_bytes_max: SEGMENT_BYTES,
-        segment_age_ms_max: u64::MAX,
-        prepared_bytes: 0,
-        stores_small_frames: false,
-        shards: Vec::new(),
-    }
 }
 
 fn names(reading: &Environment, directory: &Path) -> Result<Vec<String>> {
