@@ -8,14 +8,11 @@
 //! may only refuse, so that not even a lock file is left in a directory that is no store. The lock file is never
 //! removed: a new one of the same name would be another lock. This file knows nothing of streams.
 
-use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, FlockOperation, access, flock};
-use rustix::io::Errno;
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::iso_utc;
@@ -47,16 +44,7 @@ pub enum Create {
 pub struct Store {
     path: PathBuf,
     identity: Identity,
-    /// Held open for the kernel's lock on it.
-    lock: File,
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        // Closing alone would leave the lock to a child that this process is just starting, until that has become
-        // another program. Where unlocking fails, closing does what it can.
-        let _closing_follows = flock(&self.lock, FlockOperation::Unlock);
-    }
+    _lock: Lock,
 }
 
 /// The text of `MILLRACE`. Further fields are left to later versions.
@@ -82,21 +70,6 @@ struct IdentityVersion {
     version: u64,
 }
 
-/// The text of `LOCK`: who holds the directory.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Holder {
-    pid: u32,
-    host: String,
-    since: String,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Holder { pid, host, since } = self;
-        write!(f, "process {pid} on {host} since {since}")
-    }
-}
-
 impl Store {
     /// Claims the data directory at `path` for this process, creating the store first if `create` says so.
     /// A new store's id comes from the environment's entropy, and its files are made through the environment's disk.
@@ -112,9 +85,9 @@ impl Store {
         refuse_unwritable(&path)?;
         // A store of a newer version, or none of ours, is left as it is, lock file included.
         read_identity(&path)?;
-        let lock = lock(&path)?;
+        let lock = Lock::exclusive(&path)?;
         let since = iso_utc(environment.clock.wall_ms());
-        name_holder(&lock, &since);
+        lock.name_holder(&since);
         let identity = match read_identity(&path)? {
             Some(identity) => identity,
             None => {
@@ -124,7 +97,7 @@ impl Store {
                 write_identity(&path, identity, &*environment.disk)?
             }
         };
-        Ok(Store { path, identity, lock })
+        Ok(Store { path, identity, _lock: lock })
     }
 
     /// The data directory: absolute, without symbolic links, so that equal paths mean the same store.
@@ -216,49 +189,6 @@ fn refuse_unwritable(path: &Path) -> Result<()> {
     })
 }
 
-/// Takes the kernel's lock, without waiting.
-fn lock(path: &Path) -> Result<File> {
-    let path = path.join(LOCK);
-    let failed = |error| Error::io(format!("cannot open {}", path.display()), error);
-    // Not truncated: until the lock is ours, the text is the holder's.
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(locked(&path, &file)),
-        Err(errno @ (Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK)) => {
-            let message = format!("expected a file system that can lock files, got {errno} for {}", path.display());
-            Err(Error::new(Kind::Unsupported, message))
-        }
-        Err(errno) => Err(Error::io(format!("cannot lock {}", path.display()), errno.into())),
-    }
-}
-
-fn locked(path: &Path, file: &File) -> Error {
-    let store = path.parent().unwrap_or(path).display();
-    let holder = first_line(file).ok().and_then(|line| decode_holder(&line));
-    let holder =
-        holder.map_or_else(|| "a process that has not yet written its name".to_owned(), |holder| holder.to_string());
-    Error::new(Kind::Locked, format!("{store} is held by {holder}; close it, or open another directory"))
-}
-
-pub(crate) fn decode_holder(line: &[u8]) -> Option<Holder> {
-    serde_json::from_slice(line).ok()
-}
-
-/// Writes who holds the lock. Written over the old text and cut only then, so that a reader finds a whole line.
-///
-/// The lock does the protecting, so a failure is no reason to refuse: a store on a full disk must open, or
-/// nothing could be freed. What would be left of another holder's name is removed.
-fn name_holder(lock: &File, since: &str) {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let line = json_line(&Holder { pid: std::process::id(), host, since: since.to_owned() });
-    let written = lock.write_all_at(&line, 0).and_then(|()| lock.set_len(line.len() as u64));
-    if written.is_err() {
-        // If this fails too, the old text stays; it is a courtesy, and there is nobody to tell.
-        let _ = lock.set_len(0);
-    }
-}
-
 fn read_identity(path: &Path) -> Result<Option<Identity>> {
     let file_path = path.join(IDENTITY);
     let line = match File::open(&file_path).and_then(|file| first_line(&file)) {
@@ -322,7 +252,11 @@ fn not_a_store(path: &Path, came: &str) -> Error {
 }
 
 mod copy;
+mod lock;
 pub(crate) use copy::{ReadStore, UnfinishedStore};
+use lock::Lock;
+#[cfg(fuzzing)]
+pub(crate) use lock::decode_holder;
 
 #[cfg(test)]
 mod tests;

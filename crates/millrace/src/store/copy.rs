@@ -1,14 +1,11 @@
 //! The two ends of a repair: a store that is only read, and a directory that is no store before all of it is there.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
-use super::{Create, IDENTITY, IDENTITY_IN_THE_MAKING, Identity, LOCK, Store};
-use super::{create_directory, directory, lock, locked, name_holder, not_a_store, read_identity};
+use super::{Create, IDENTITY, IDENTITY_IN_THE_MAKING, Identity, LOCK, Lock};
+use super::{create_directory, directory, not_a_store, read_identity};
 use super::{refuse_foreign, write_identity};
 use crate::clock::{Clock, iso_utc};
 use crate::disk::{Disk, OsDisk};
@@ -25,8 +22,7 @@ const UNFINISHED: &str = "unfinished";
 pub(crate) struct ReadStore {
     path: PathBuf,
     identity: Option<Identity>,
-    /// Held open for the kernel's lock on it.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 impl ReadStore {
@@ -46,7 +42,7 @@ impl ReadStore {
             }
             read => read.ok().flatten(),
         };
-        let lock = lock_for_reading(&path)?;
+        let lock = Lock::shared(&path)?;
         Ok(ReadStore { path, identity, _lock: lock })
     }
 
@@ -61,39 +57,13 @@ impl ReadStore {
     }
 }
 
-fn lock_for_reading(path: &Path) -> Result<Option<File>> {
-    let path = path.join(LOCK);
-    let failed = |error| Error::io(format!("cannot open {}", path.display()), error);
-    let open = |write| OpenOptions::new().read(true).write(write).create(write).truncate(false).open(&path);
-    let file = match open(false) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match open(true) {
-            Err(error)
-                if [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem].contains(&error.kind()) =>
-            {
-                return Ok(None);
-            }
-            made => made.map_err(failed)?,
-        },
-        found => found.map_err(failed)?,
-    };
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Err(locked(&path, &file)),
-        Err(errno @ (Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK)) => {
-            let message = format!("expected a file system that can lock files, got {errno} for {}", path.display());
-            Err(Error::new(Kind::Unsupported, message))
-        }
-        Err(errno) => Err(Error::io(format!("cannot lock {}", path.display()), errno.into())),
-    }
-}
-
 /// A directory beside the one that is to become a store. It gets its name when all of it is on disk; until then it has
 /// another, under which the next attempt removes it.
 #[derive(Debug)]
 pub(crate) struct UnfinishedStore {
     path: PathBuf,
     target: PathBuf,
-    lock: File,
+    _lock: Lock,
 }
 
 impl UnfinishedStore {
@@ -109,14 +79,14 @@ impl UnfinishedStore {
         let path = target.with_file_name(name);
         create_directory(&path, &OsDisk)?;
         refuse_others(&path)?;
-        let lock = lock(&path)?;
-        name_holder(&lock, &iso_utc(clock.wall_ms()));
+        let lock = Lock::exclusive(&path)?;
+        lock.name_holder(&iso_utc(clock.wall_ms()));
         let failed = |error| Error::io(format!("cannot empty {}", path.display()), error);
         for name in entries(&path).map_err(failed)?.iter().filter(|name| *name != LOCK) {
             let path = path.join(name);
             if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.map_err(failed)?;
         }
-        Ok(UnfinishedStore { path, target, lock })
+        Ok(UnfinishedStore { path, target, _lock: lock })
     }
 
     /// The directory in which the store is made.
@@ -131,15 +101,12 @@ impl UnfinishedStore {
     pub fn finish(self, original: &ReadStore, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<()> {
         let fresh = || Identity::new(iso_utc(clock.wall_ms()), entropy.random());
         let identity = original.identity.clone().unwrap_or_else(fresh);
-        let identity = write_identity(&self.path, identity, &OsDisk)?;
+        write_identity(&self.path, identity, &OsDisk)?;
         let failed =
             |error| Error::io(format!("cannot rename {} to {}", self.path.display(), self.target.display()), error);
         fs::rename(&self.path, &self.target).map_err(failed)?;
         let parent = self.target.parent().expect("the target was checked to have a name");
-        OsDisk.sync_directory(parent).map_err(failed)?;
-        // Letting go of it as every store is let go of.
-        drop(Store { path: self.target, identity, lock: self.lock });
-        Ok(())
+        OsDisk.sync_directory(parent).map_err(failed)
     }
 
     /// Removes all of it.
