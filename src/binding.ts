@@ -12,6 +12,8 @@ export {
   readerNext,
   repairStore,
   streamAppend,
+  streamAppendAhead,
+  streamTakeAhead,
   streamArmAcknowledged,
   verifyStore,
   type NativeReader,

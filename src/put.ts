@@ -7,19 +7,29 @@
  * - When a batch leaves: a full buffer at once; for `put` at the end of the current microtasks, because its caller
  *   waits; for `append` at the end of the turn (`setImmediate`), because nobody does and records that arrive one
  *   microtask apart then share a batch; at a flush at once.
+ * - A full buffer of `append`s goes ahead: another thread appends it while the next is staged. Its outcome is taken
+ *   before anything else is submitted, so that batches stay in order.
  * - A batch that the log refuses fails exactly its own puts. Records of `append` that were refused are counted, and
  *   the next `append` or flush throws.
  */
-import { streamAppend, streamArmAcknowledged, type NativeStream } from './binding.js'
+import {
+  streamAppend,
+  streamAppendAhead,
+  streamArmAcknowledged,
+  streamTakeAhead,
+  type NativeStream,
+} from './binding.js'
 import { checkWhole } from './checks.js'
 import { MillraceError, closed, fromNative, mapped } from './errors.js'
 import { keepAlive, unlisten } from './events.js'
 import type { AppendLimits, PutRecord } from './options.js'
 import { LazyPutResult, Sent, type PutGroup, type PutResult } from './put-result.js'
-import { Staging, checkRecord, parseHashKey, stagedBytesMax } from './staging.js'
+import { STAGING_BYTES, Staging, checkRecord, parseHashKey, stagedBytesMax } from './staging.js'
 
 const IN_FLIGHT_BYTES_DEFAULT = 64 * 1024 * 1024
 const IN_FLIGHT_RECORDS_DEFAULT = 1024 * 1024
+/** A buffer that holds less is appended sooner than handed over. */
+const AHEAD_BYTES_MIN = 64 * 1024
 /** Records whose keys `appendMany` fetches at a time: about as many cache lines as a processor waits for at once. */
 const GROUP_RECORDS = 16
 
@@ -38,6 +48,7 @@ export class Appender {
   /** The native stream's number, by which the hot calls find it. */
   readonly #handle: number
   readonly #options: AppenderOptions
+  readonly #maxRecordBytes: number
   readonly #bytesMax: number
   readonly #recordsMax: number
   readonly #staging = new Staging()
@@ -45,8 +56,13 @@ export class Appender {
   readonly #wakeId: number
   #current = new Sent()
   readonly #inFlight: Sent[] = []
+  /** The batch that another thread is appending. */
+  #ahead: Sent | undefined
   #inFlightBytes = 0
   #inFlightRecords = 0
+  /** Up to how many bytes and records may be staged before anything has to be done first. */
+  #sizeMax = 0
+  #countMax = 0
   #scheduled: 'no' | 'turn' | 'microtask' = 'no'
   #refused: { error: MillraceError; records: number } | undefined
   /** Size of the record that was refused last: there is no room until it fits. */
@@ -59,10 +75,12 @@ export class Appender {
     this.#handle = native.handle()
     this.#wakeId = wakeId
     this.#options = options
+    this.#maxRecordBytes = options.maxRecordBytes
     const { maxInFlightBytes = IN_FLIGHT_BYTES_DEFAULT, maxInFlightRecords = IN_FLIGHT_RECORDS_DEFAULT } =
       options.limits
     this.#bytesMax = checkWhole('maxInFlightBytes', maxInFlightBytes, 1, Number.MAX_SAFE_INTEGER)
     this.#recordsMax = checkWhole('maxInFlightRecords', maxInFlightRecords, 1, Number.MAX_SAFE_INTEGER)
+    this.#setRoom()
   }
 
   /** Stages a record that nobody waits for. */
@@ -171,6 +189,7 @@ export class Appender {
     if (this.#closed) return
     // First, so that nobody stages anything behind the last flush.
     this.#closed = true
+    this.#setRoom()
     try {
       await this.#flush()
     } finally {
@@ -185,26 +204,35 @@ export class Appender {
 
   /** Stages a record; `false` when there is no room for it. */
   #stage(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): boolean {
-    if (this.#closed) throw closed(`stream '${this.#options.name}'`)
-    checkRecord(partitionKey, data, this.#options.maxRecordBytes)
+    checkRecord(partitionKey, data, this.#maxRecordBytes)
     const bytesMax = stagedBytesMax(partitionKey, data)
-    if (!this.#takes(bytesMax) && !this.#makeRoom(bytesMax)) {
+    const staging = this.#staging
+    // One comparison each for all that is rare: a full buffer, too much in flight, a closed stream.
+    const isRoom = staging.size + bytesMax <= this.#sizeMax && staging.count < this.#countMax
+    if (!isRoom && !this.#makeRoom(bytesMax)) {
       this.#wantedBytes = bytesMax
       return false
     }
-    if (!this.#staging.fits(bytesMax)) this.#submit()
-    this.#staging.add(partitionKey, data, hashKey, bytesMax)
+    staging.add(partitionKey, data, hashKey, bytesMax)
     return true
   }
 
-  #takes(bytes: number): boolean {
-    const { length, count } = this.#staging
-    return this.#inFlightBytes + length + bytes <= this.#bytesMax && this.#inFlightRecords + count < this.#recordsMax
+  /** Sets what {@link #stage} may take without a further look. */
+  #setRoom(): void {
+    this.#sizeMax = this.#closed ? -1 : Math.min(STAGING_BYTES, this.#bytesMax - this.#inFlightBytes)
+    this.#countMax = this.#recordsMax - this.#inFlightRecords
   }
 
-  /** Takes what was acknowledged since the last wake-up; whether that is enough. */
+  #takes(bytes: number): boolean {
+    const { size, count } = this.#staging
+    return this.#inFlightBytes + size + bytes <= this.#bytesMax && this.#inFlightRecords + count < this.#recordsMax
+  }
+
+  /** Empties the buffer, and takes what was acknowledged since the last wake-up; whether that is enough. */
   #makeRoom(bytes: number): boolean {
-    this.#submit()
+    this.#checkOpen()
+    if (!this.#submitAhead()) this.#submit()
+    if (this.#takes(bytes)) return true
     if (this.#inFlight.length > 0) this.#settle()
     // A record larger than the limit passes when nothing else is in flight; otherwise it could never be written.
     return this.#inFlightRecords === 0 || this.#takes(bytes)
@@ -230,38 +258,76 @@ export class Appender {
     this.#submit()
   }
 
-  /** One native call for all that is staged. What the log refuses is settled here, it never throws. */
-  #submit(): void {
+  /** Hands a full buffer to another thread; `false` where this one has to append it. */
+  #submitAhead(): boolean {
     const staging = this.#staging
-    if (staging.count === 0) return
+    if (staging.size < AHEAD_BYTES_MIN || this.#current.waiting.length > 0) return false
+    this.#takeAhead()
+    const keyBytes = staging.writeKeys()
+    if (!streamAppendAhead(this.#handle, staging.bytes, staging.length, keyBytes, staging.count)) return false
+    const batch = this.#takeCurrent()
+    staging.clear()
+    this.#ahead = batch
+    // Nothing acknowledges it before its place is known.
+    batch.position = Infinity
+    if (this.#options.acknowledgedWhenDurable) this.#enqueue(batch)
+    return true
+  }
+
+  /** Waits for the batch that went ahead. */
+  #takeAhead(): void {
+    const batch = this.#ahead
+    if (batch === undefined) return
+    this.#ahead = undefined
+    try {
+      batch.position = streamTakeAhead(this.#handle)
+      if (this.#options.acknowledgedWhenDurable) this.#settle()
+    } catch (error) {
+      if (this.#options.acknowledgedWhenDurable) this.#leave(this.#inFlight.pop() as Sent)
+      this.#fail(batch, fromNative(error))
+    }
+  }
+
+  #takeCurrent(): Sent {
     const batch = this.#current
     this.#current = new Sent()
-    batch.bytes = staging.length
-    batch.records = staging.count
+    batch.bytes = this.#staging.size
+    batch.records = this.#staging.count
+    return batch
+  }
+
+  /** One native call for all that is staged. What the log refuses is settled here, it never throws. */
+  #submit(): void {
+    this.#takeAhead()
+    const staging = this.#staging
+    if (staging.count === 0) return
+    const batch = this.#takeCurrent()
     if (batch.waiting.length > 0) {
       batch.shards = new Uint32Array(batch.records)
       batch.sequences = new BigUint64Array(batch.records)
     }
     try {
+      const keyBytes = staging.writeKeys()
       const { bytes, length, count } = staging
-      batch.position = streamAppend(this.#handle, bytes, length, count, batch.shards, batch.sequences)
+      batch.position = streamAppend(this.#handle, bytes, length, keyBytes, count, batch.shards, batch.sequences)
     } catch (error) {
       this.#fail(batch, fromNative(error))
       return
     } finally {
       staging.clear()
     }
-    if (this.#options.acknowledgedWhenDurable) this.#enqueue(batch)
-    else for (const waiting of batch.waiting) waiting.resolve(batch)
+    if (this.#options.acknowledgedWhenDurable) {
+      this.#enqueue(batch)
+      if (this.#inFlight.length === 1) this.#settle()
+    } else for (const waiting of batch.waiting) waiting.resolve(batch)
   }
 
   #enqueue(batch: Sent): void {
     this.#inFlight.push(batch)
     this.#inFlightBytes += batch.bytes
     this.#inFlightRecords += batch.records
-    if (this.#inFlight.length > 1) return
-    keepAlive.hold()
-    this.#settle()
+    this.#setRoom()
+    if (this.#inFlight.length === 1) keepAlive.hold()
   }
 
   /** Arms the wake-up first and looks second, so that a watermark that moves in between is not missed. */
@@ -269,16 +335,24 @@ export class Appender {
     const watermark = streamArmAcknowledged(this.#handle)
     const acknowledged = this.#inFlight.findIndex(({ position }) => position > watermark)
     const failure = acknowledged < 0 ? undefined : this.#failure()
-    const settled = this.#inFlight.splice(0, acknowledged < 0 || failure !== undefined ? Infinity : acknowledged)
+    // Of the batch ahead, the last one, nothing is known yet; it gets its own outcome.
+    const all = this.#inFlight.length - (this.#ahead === undefined ? 0 : 1)
+    const settled = this.#inFlight.splice(0, acknowledged < 0 || failure !== undefined ? all : acknowledged)
     if (settled.length === 0) return
     for (const batch of settled) {
-      this.#inFlightBytes -= batch.bytes
-      this.#inFlightRecords -= batch.records
+      this.#leave(batch)
       if (failure !== undefined && batch.position > watermark) this.#fail(batch, failure)
       else for (const waiting of batch.waiting) waiting.resolve(batch)
     }
-    if (this.#inFlight.length === 0) keepAlive.release()
     this.#wakeDrained()
+  }
+
+  /** Counts a batch that was taken from the queue. */
+  #leave(batch: Sent): void {
+    this.#inFlightBytes -= batch.bytes
+    this.#inFlightRecords -= batch.records
+    this.#setRoom()
+    if (this.#inFlightRecords === 0) keepAlive.release()
   }
 
   #failure(): MillraceError | undefined {

@@ -103,6 +103,53 @@ test('keys in every script come back as they were, at up to 256 characters', asy
   for (const { partitionKey, bytes: data } of records) expect(data).toEqual(bytes(`data of ${partitionKey}`))
 })
 
+test('keys of all scripts, lengths and hash keys share a batch without taking each other for their own', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('scripts', { shards: 3 })
+  const kinds = (i: number) =>
+    [`user-${i}`, `schlüssel-${i}`, `鍵-${i}`, `🔑${i}`, 'k'.repeat(256), `é`][i % 6] as string
+  const wanted = Array.from({ length: 9000 }, (_, i) => ({ partitionKey: kinds(i), data: bytes(`${i}:${kinds(i)}`) }))
+  for (const [i, record] of wanted.entries()) {
+    stream.append(i % 5 === 0 ? { ...record, explicitHashKey: BigInt(i) } : record)
+  }
+  await stream.flush()
+  const read = await allRecords(stream.read(fromStart))
+  expect(read.length).toBe(wanted.length)
+  for (const { partitionKey, data } of read) {
+    const [number, ...rest] = Buffer.from(data).toString().split(':')
+    expect([kinds(Number(number)), rest.join(':')]).toEqual([partitionKey, partitionKey])
+  }
+})
+
+test('a lone surrogate is refused, also where its other half begins the next key', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('surrogates')
+  for (const partitionKey of ['a\ud83d', '\udd11b', '\ud83d']) {
+    expect(await codeOf(() => stream.append({ partitionKey, data: bytes('x') }))).toBe('ERR_MILLRACE_INVALID_KEY')
+  }
+  await stream.flush()
+  expect(await allRecords(stream.read(fromStart))).toEqual([])
+})
+
+test.each(['synced', 'os'] as const)(
+  'full buffers, puts and flushes keep the order of a key under %s',
+  async (durability) => {
+    const millrace = await openStore()
+    const stream = await millrace.createStream('ahead', { durability })
+    const puts: Promise<PutResult>[] = []
+    const record = (i: number) => ({ partitionKey: 'one', data: new Uint8Array(Uint32Array.of(i).buffer) })
+    for (let i = 0; i < 100_000; i += 1) {
+      if (i % 9973 === 0) puts.push(stream.put(record(i)))
+      else stream.append(record(i))
+      if (i % 33_331 === 0) stream.flushSync()
+    }
+    await stream.flush()
+    await Promise.all(puts)
+    const read = await allRecords(stream.read(fromStart))
+    expect(read.map(({ data }) => Buffer.from(data).readUInt32LE())).toEqual([...Array(100_000).keys()])
+  },
+)
+
 test('an explicit hash key chooses the shard, as a bigint or a decimal string', async () => {
   const millrace = await openStore()
   const stream = await millrace.createStream('explicit', { shards: 4 })

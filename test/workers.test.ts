@@ -166,6 +166,39 @@ test('a stream that another thread deleted and made again is opened anew', async
   expect(records.map(({ partitionKey }) => partitionKey)).toEqual(['new'])
 })
 
+test.each(['synced', 'os'] as const)(
+  'what is appended to a deleted stream is counted as refused, under %s',
+  async (durability) => {
+    const folder = emptyFolder()
+    const millrace = await openStore(folder)
+    const stream = await millrace.createStream('gone', { durability })
+    const body = `
+    const millrace = await Millrace.open(folder)
+    await millrace.deleteStream('gone')
+    await millrace.close()`
+    await once(worker(folder, 1, body), 'exit')
+    let taken = 0
+    let told = 0
+    const record = { partitionKey: 'k', data: new Uint8Array(1000) }
+    const tell = (error: unknown) => {
+      expect(error).toMatchObject({ code: 'ERR_MILLRACE_STREAM_DELETING' })
+      told += Number(/^(\d+) appended records failed/.exec((error as Error).message)?.[1])
+    }
+    // More than a buffer holds, so that some of it goes ahead.
+    for (let i = 0; i < 2000; i += 1) {
+      try {
+        stream.append(record)
+        taken += 1
+      } catch (error) {
+        tell(error)
+      }
+    }
+    await stream.flush().catch(tell)
+    expect(told).toBe(taken)
+    expect(taken).toBeGreaterThan(1000)
+  },
+)
+
 /** Runs a program with `millrace` and a synced stream to its own end. */
 async function program(body: string) {
   const folder = emptyFolder()

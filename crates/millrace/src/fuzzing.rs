@@ -7,6 +7,7 @@ use crate::log::draft::Place;
 use crate::shard::ShardMap;
 use crate::store;
 use crate::stream::pack::{Packer, Placement};
+use crate::stream::staged::Staged;
 
 pub use crate::control::{CleanTail, Command, Horizon, State};
 
@@ -23,14 +24,13 @@ pub fn decode_holder(line: &[u8]) -> Option<String> {
 
 /// The frames that staged records are packed into, as if each stood at offset 4,096 of incarnation 1.
 pub fn pack(
-    staged: &[u8],
-    count: usize,
+    staged: Staged<'_>,
     bytes_max: u32,
     map: &ShardMap,
     placements: &mut Vec<Placement>,
 ) -> Result<Vec<Vec<u8>>> {
     let mut packer = Packer::default();
-    packer.load(staged, count, bytes_max, map)?;
+    packer.load(staged, bytes_max, map)?;
     let mut frames = Vec::new();
     let mut first_sequence = 1;
     loop {

@@ -1,7 +1,7 @@
 //! Millrace: a durable, sharded, replayable stream engine that lives inside a process.
 //!
 //! An [`Engine`] is an open store: a directory of streams. A [`Stream`] is one segmented log whose shards are indexes
-//! over it. Records are staged with [`stage_record`], appended in batches with [`Stream::append`], and read with a
+//! over it. Records are staged in [`StagedRecords`], appended in batches with [`Stream::append`], and read with a
 //! [`Reader`] without a copy, straight from the mapped segments.
 //!
 //! Architecture Invariant: this crate has no async runtime, no network, and knows nothing of Node.
@@ -34,13 +34,13 @@ pub use engine::{Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result};
 pub use format::Position;
-pub use format::record::stage_record;
 pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use stream::pack::Placement;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
+pub use stream::staged::{Staged, StagedRecords};
 pub use stream::{Appended, Commit, Stream, StreamDescription};
 #[cfg(shuttle)]
 pub use sync::checked::time_passes;

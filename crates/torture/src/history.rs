@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use millrace::clock::{Clock, ManualClock};
 use millrace::{
-    Commit, Durability, Engine, Error, Kind, Placement, Retention, Service, Stream, StreamConfig, stage_record,
+    Commit, Durability, Engine, Error, Kind, Placement, Retention, Service, StagedRecords, Stream, StreamConfig,
 };
 use tempfile::TempDir;
 
@@ -268,11 +268,11 @@ impl Player {
         let count = self.random.usize(1..=if largest > 10_000 { 2 } else { 9 });
         let sizes: Vec<_> = (0..count).map(|_| self.random.usize(..largest)).collect();
         let records = self.ledger().append(&name, &sizes);
-        let mut staged = Vec::new();
-        records.iter().for_each(|(key, data)| stage_record(&mut staged, key, None, data));
+        let mut staged = StagedRecords::default();
+        records.iter().for_each(|(key, data)| staged.push(key, None, data));
         let mut placements: Vec<Placement> = Vec::new();
         let failed = self.disk.failed();
-        match stream.append(&staged, count, Some(&mut placements), Commit::Engine) {
+        match stream.append(staged.as_staged(), Some(&mut placements), Commit::Engine) {
             Ok(appended) => {
                 let places: Vec<_> = placements.iter().map(|place| (place.shard, place.sequence)).collect();
                 self.ledger().appended(&name, &places, appended.end)?;

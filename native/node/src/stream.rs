@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use millrace::{
-    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Registration, StartAt, Stream, Visibility,
+    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Registration, Staged, StartAt, Stream, Visibility,
 };
 use napi::bindgen_prelude::{AsyncTask, BigInt};
 use napi_derive::napi;
 
+use crate::ahead::Ahead;
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
@@ -35,6 +36,8 @@ struct Writer {
     // Made when somebody first waits: an append pays for waiters only.
     registration: Option<Registration>,
     placements: Vec<Placement>,
+    // Made for the first batch that goes ahead.
+    ahead: Option<Ahead>,
 }
 
 /// Where a reader starts and what it sees.
@@ -70,21 +73,39 @@ impl Drop for NativeStream {
     }
 }
 
-/// Appends `count` records that stand in the first `length` bytes of `staged`: all of them or none. Returns the place
-/// up to which they must be acknowledged. Shards and sequences of the records are written into the arrays if they are
-/// given, which have `count` elements then.
+/// Appends `count` records whose headers and data stand in the first `length` bytes of `staged`, and whose keys in the
+/// `key_bytes` behind: all of them or none. Returns the place up to which they must be acknowledged. Shards and
+/// sequences of the records are written into the arrays if they are given, which have `count` elements then.
 #[napi(catch_unwind)]
 pub fn stream_append(
     handle: u32,
     staged: &[u8],
     length: u32,
+    key_bytes: u32,
     count: u32,
     shards: Option<&mut [u32]>,
     sequences: Option<&mut [u64]>,
 ) -> napi::Result<f64> {
-    let staged = staged.get(..length as usize).ok_or_else(|| internal("more was staged than there is"))?;
-    let end = WRITERS
-        .with(|writers| writers.with(handle, |writer| writer.append(staged, count as usize, shards, sequences)))?;
+    let batch = staged_batch(staged, length, key_bytes, count)?;
+    let end = WRITERS.with(|writers| writers.with(handle, |writer| writer.append(batch, shards, sequences)))?;
+    Ok(place(end))
+}
+
+/// Lets another thread append the batch, which is none of puts, and returns at once; `false` where it has to be appended
+/// here. Nothing else is appended before [`stream_take_ahead`] was called.
+#[napi(catch_unwind)]
+pub fn stream_append_ahead(handle: u32, staged: &[u8], length: u32, key_bytes: u32, count: u32) -> napi::Result<bool> {
+    let batch = staged_batch(staged, length, key_bytes, count)?;
+    WRITERS.with(|writers| writers.with(handle, |writer| Ok(writer.append_ahead(batch))))
+}
+
+/// Waits for the batch that went ahead; returns the place up to which it must be acknowledged, or throws why it was
+/// refused.
+#[napi(catch_unwind)]
+pub fn stream_take_ahead(handle: u32) -> napi::Result<f64> {
+    let nothing = || internal("no batch is ahead");
+    let end =
+        WRITERS.with(|writers| writers.with(handle, |writer| writer.ahead.as_mut().ok_or_else(nothing)?.take()))?;
     Ok(place(end))
 }
 
@@ -94,17 +115,24 @@ pub fn stream_arm_acknowledged(handle: u32) -> napi::Result<f64> {
     WRITERS.with(|writers| writers.with(handle, |writer| Ok(place(writer.arm_acknowledged()))))
 }
 
+/// The batch in the bytes that JavaScript has staged.
+fn staged_batch(staged: &[u8], length: u32, key_bytes: u32, count: u32) -> napi::Result<Staged<'_>> {
+    let too_much = || internal("more was staged than there is");
+    let (records, rest) = staged.split_at_checked(length as usize).ok_or_else(too_much)?;
+    let keys = rest.get(..key_bytes as usize).ok_or_else(too_much)?;
+    Ok(Staged { records, keys, count: count as usize })
+}
+
 impl Writer {
     fn append(
         &mut self,
-        staged: &[u8],
-        count: usize,
+        batch: Staged<'_>,
         shards: Option<&mut [u32]>,
         sequences: Option<&mut [u64]>,
     ) -> napi::Result<Position> {
         self.placements.clear();
         let placements = shards.is_some().then_some(&mut self.placements);
-        let appended = self.stream.append(staged, count, placements, Commit::Engine).map_err(|error| coded(&error))?;
+        let appended = self.stream.append(batch, placements, Commit::Engine).map_err(|error| coded(&error))?;
         if let (Some(shards), Some(sequences)) = (shards, sequences) {
             for ((shard, sequence), placement) in shards.iter_mut().zip(sequences).zip(&self.placements) {
                 *shard = placement.shard;
@@ -112,6 +140,13 @@ impl Writer {
             }
         }
         Ok(appended.end)
+    }
+
+    fn append_ahead(&mut self, batch: Staged<'_>) -> bool {
+        if self.ahead.is_none() {
+            self.ahead = Ahead::new();
+        }
+        self.ahead.as_mut().is_some_and(|ahead| ahead.start(&self.stream, batch))
     }
 
     fn arm_acknowledged(&mut self) -> Position {
@@ -135,6 +170,7 @@ impl NativeStream {
             acknowledged: Arc::clone(acknowledged),
             registration: None,
             placements: Vec::new(),
+            ahead: None,
         };
         *handle.get_or_insert_with(|| WRITERS.with(|writers| writers.insert(writer())))
     }

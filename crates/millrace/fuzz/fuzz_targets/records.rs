@@ -1,12 +1,11 @@
 //! The records of a run's payload.
 //!
 //! Holds: each record lies in the payload right behind the one before, a walk from the middle sees the same records,
-//! and what is staged comes back.
+//! and what is written comes back.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use millrace::format::record::{RECORD_HEADER_BYTES, RecordHeader, Records};
-use millrace::stage_record;
+use millrace::format::record::{RECORD_HEADER_BYTES, RecordHeader, Records, write_record};
 use millrace_fuzz::{Source, bounded};
 
 fuzz_target!(|input: &[u8]| {
@@ -37,14 +36,14 @@ fn walk(payload: &[u8]) {
 
 fn round_trip(input: &[u8]) {
     let mut source = Source::new(input);
-    let mut staged = Vec::new();
+    let mut payload = Vec::new();
     let mut expected = Vec::new();
     while !source.is_empty() {
         let key = String::from_utf8_lossy(source.bytes(300)).into_owned();
         let data = source.bytes(100);
-        stage_record(&mut staged, &key, None, data);
+        write_record(&mut payload, &key, data);
         expected.push((key.into_bytes(), data.to_vec()));
     }
-    let decoded: Vec<_> = Records::new(&staged).map(|record| (record.key.to_vec(), record.data.to_vec())).collect();
+    let decoded: Vec<_> = Records::new(&payload).map(|record| (record.key.to_vec(), record.data.to_vec())).collect();
     assert_eq!(decoded, expected);
 }

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use millrace::StreamConfig;
 use millrace::format::frame::{RUN_OPTIONAL, RunKind};
 use millrace::fuzzing::{CleanTail, Command, Horizon};
-use millrace::stage_record;
+use millrace::format::record::write_record;
 use millrace_fuzz::{Chain, Files, Forged, NOW_MS, Run, Source, drive_store, shard_entries};
 
 const SEGMENTS_MAX: u32 = 4;
@@ -43,7 +43,7 @@ fn run(source: &mut Source<'_>, shards: u32) -> Run {
     let mut payload = Vec::new();
     let mut records = 0;
     for _ in 0..1 + source.below(4) {
-        stage_record(&mut payload, "key", None, source.bytes(80));
+        write_record(&mut payload, "key", source.bytes(80));
         records += 1;
     }
     let mut run = Run { kind: RunKind::Records, flags: 0, shard: source.below(shards), records, payload };

@@ -12,7 +12,7 @@ use millrace::format::frame::{FrameHead, RunKind};
 use millrace::format::record::{EXPLICIT_HASH_KEY, RECORD_HEADER_BYTES, RecordHeader, Records};
 use millrace::fuzzing::pack;
 use millrace::shard::{HashKey, ShardMap};
-use millrace::stage_record;
+use millrace::{Staged, StagedRecords};
 use millrace_fuzz::{Source, assert_judged, bounded};
 
 const SHARDS: [u32; 4] = [1, 2, 13, 1_000];
@@ -26,30 +26,31 @@ fuzz_target!(|input: &[u8]| {
     let shards = SHARDS[usize::from(source.byte()) % SHARDS.len()];
     if source.one_in(2) {
         let count = usize::try_from(source.number(1)).unwrap_or(usize::MAX);
-        check(source.rest(), count, shards);
+        let split = usize::try_from(source.number(2)).unwrap_or(usize::MAX);
+        let rest = source.rest();
+        let (keys, records) = rest.split_at(split.min(rest.len()));
+        check(Staged { records, keys, count }, shards);
         return;
     }
-    let mut staged = Vec::new();
-    let mut count = 0;
+    let mut staged = StagedRecords::default();
     while !source.is_empty() {
         let explicit = source.one_in(4).then(|| u128::from(source.u64()) << 64);
         let key = String::from_utf8_lossy(source.bytes(300)).into_owned();
-        stage_record(&mut staged, &key, explicit, source.bytes(2_000));
-        count += 1;
+        staged.push(&key, explicit, source.bytes(2_000));
     }
-    check(&staged, count, shards);
+    check(staged.as_staged(), shards);
 });
 
-fn check(staged: &[u8], count: usize, shards: u32) {
+fn check(staged: Staged<'_>, shards: u32) {
     let map = ShardMap::uniform(shards).expect("within the limits");
     // Beside the batch there is a slot for each shard, and an entry of a run table for each that is touched.
-    let room = staged.len() + 64 * shards as usize;
+    let room = staged.bytes() + 64 * shards as usize;
     let mut placements = Vec::new();
-    let frames = match bounded(room, 64, || pack(staged, count, 1_024, &map, &mut placements)) {
+    let frames = match bounded(room, 64, || pack(staged, 1_024, &map, &mut placements)) {
         Ok(frames) => frames,
         Err(error) => return assert_judged(error.kind(), &REFUSALS),
     };
-    let (expected, shard_of_each) = expected(staged, count, &map);
+    let (expected, shard_of_each) = expected(staged, &map);
     assert_eq!(placements.iter().map(|placement| placement.shard).collect::<Vec<_>>(), shard_of_each);
     let mut packed: BTreeMap<u32, Vec<(Record, u64)>> = BTreeMap::new();
     for frame in &frames {
@@ -79,11 +80,11 @@ fn check(staged: &[u8], count: usize, shards: u32) {
 }
 
 /// What a naive reader of the staged bytes expects in each shard, and the shard of each record in their order.
-fn expected(staged: &[u8], count: usize, map: &ShardMap) -> (BTreeMap<u32, Vec<Record>>, Vec<u32>) {
+fn expected(staged: Staged<'_>, map: &ShardMap) -> (BTreeMap<u32, Vec<Record>>, Vec<u32>) {
     let mut shards: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
     let mut order = Vec::new();
-    let mut rest = staged;
-    for _ in 0..count {
+    let (mut rest, mut keys) = (staged.records, staged.keys);
+    for _ in 0..staged.count {
         let header = RecordHeader::decode(rest).expect("an accepted batch is made of records");
         rest = &rest[RECORD_HEADER_BYTES..];
         let explicit = (header.flags == EXPLICIT_HASH_KEY).then(|| {
@@ -91,13 +92,14 @@ fn expected(staged: &[u8], count: usize, map: &ShardMap) -> (BTreeMap<u32, Vec<R
             rest = behind;
             HashKey(u128::from_be_bytes(*hash))
         });
-        let (key, behind) = rest.split_at(header.key_bytes as usize);
-        let (data, behind) = behind.split_at(header.data_bytes as usize);
+        let (key, behind) = keys.split_at(header.key_bytes as usize);
+        keys = behind;
+        let (data, behind) = rest.split_at(header.data_bytes as usize);
         rest = behind;
         let shard = map.route(explicit.unwrap_or_else(|| HashKey::of_key(key)));
         shards.entry(shard.0).or_default().push((key.to_vec(), data.to_vec()));
         order.push(shard.0);
     }
-    assert!(rest.is_empty(), "an accepted batch is used up");
+    assert!(rest.is_empty() && keys.is_empty(), "an accepted batch is used up");
     (shards, order)
 }

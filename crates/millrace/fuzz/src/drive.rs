@@ -10,7 +10,7 @@ use millrace::format::snapshot::ShardEntry;
 use millrace::shard::ShardMap;
 use millrace::{
     Commit, Engine, Error, Kind, OpenOptions, Reader, ReaderOptions, Result, StartAt, Step, Stream, Visibility,
-    stage_record,
+    StagedRecords,
 };
 
 use crate::thin::{copy_store, environment, scratch};
@@ -120,10 +120,10 @@ fn use_stream(source: &mut Source<'_>, stream: &Stream, is_scanned: bool) -> Vec
 
 /// Appends a record, which gets a sequence behind those of all records before, and reads it back.
 fn append(stream: &Stream, before: &[Seen]) {
-    let mut staged = Vec::new();
-    stage_record(&mut staged, "a key", None, b"appended");
+    let mut staged = StagedRecords::default();
+    staged.push("a key", None, b"appended");
     let mut placements = Vec::new();
-    let appended = stream.append(&staged, 1, Some(&mut placements), Commit::Caller).and_then(|_| stream.flush());
+    let appended = stream.append(staged.as_staged(), Some(&mut placements), Commit::Caller).and_then(|_| stream.flush());
     if judged(appended).is_none() {
         return;
     }

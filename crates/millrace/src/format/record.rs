@@ -1,10 +1,10 @@
-//! A record inside a run, and the same record as a producer stages it.
+//! A record inside a run.
 //!
 //! ```text
-//! 0            4           6        8        (staged only, flag bit 0)      key          data
-//! | data_bytes | key_bytes | flags  | 16-byte big-endian explicit hash key | key (UTF-8) | data |
+//! 0            4           6        8             8 + key_bytes
+//! | data_bytes | key_bytes | flags  | key (UTF-8) | data |
 //! ```
-//! On disk the explicit hash key is left out: the record's shard is what became of it.
+//! Flag bit 0 says that the producer chose the hash key; the record's shard is what became of it.
 
 use super::Cursor;
 
@@ -110,26 +110,25 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Stages a record the way producers hand them to the engine.
+/// Writes a record behind what is in `payload`.
 ///
 /// ```
-/// let mut staged = Vec::new();
-/// millrace::stage_record(&mut staged, "user-42", None, b"hello");
-/// assert_eq!(staged.len(), 8 + 7 + 5);
+/// let mut payload = Vec::new();
+/// millrace::format::record::write_record(&mut payload, "user-42", b"hello");
+/// assert_eq!(payload.len(), 8 + 7 + 5);
 /// ```
-pub fn stage_record(staged: &mut Vec<u8>, key: &str, explicit_hash_key: Option<u128>, data: &[u8]) {
-    // Lengths that do not fit are staged as the largest there is, which the engine refuses with its typed error.
+///
+/// # Panics
+/// When the key or the data are longer than their lengths can say.
+pub fn write_record(payload: &mut Vec<u8>, key: &str, data: &[u8]) {
     let header = RecordHeader {
-        data_bytes: u32::try_from(data.len()).unwrap_or(u32::MAX),
-        key_bytes: u16::try_from(key.len()).unwrap_or(u16::MAX),
-        flags: if explicit_hash_key.is_some() { EXPLICIT_HASH_KEY } else { 0 },
+        data_bytes: u32::try_from(data.len()).expect("data of less than 4 GiB"),
+        key_bytes: u16::try_from(key.len()).expect("a key of less than 64 KiB"),
+        flags: 0,
     };
-    staged.extend_from_slice(&header.encode());
-    if let Some(hash_key) = explicit_hash_key {
-        staged.extend_from_slice(&hash_key.to_be_bytes());
-    }
-    staged.extend_from_slice(key.as_bytes());
-    staged.extend_from_slice(data);
+    payload.extend_from_slice(&header.encode());
+    payload.extend_from_slice(key.as_bytes());
+    payload.extend_from_slice(data);
 }
 
 #[cfg(test)]
@@ -139,8 +138,8 @@ mod tests {
     #[test]
     fn records_round_trip_and_stop_at_the_first_that_is_none() {
         let mut payload = Vec::new();
-        stage_record(&mut payload, "a", None, b"first");
-        stage_record(&mut payload, "bc", None, b"");
+        write_record(&mut payload, "a", b"first");
+        write_record(&mut payload, "bc", b"");
         let whole: Vec<_> = Records::new(&payload).map(|record| (record.key.to_vec(), record.data.to_vec())).collect();
         assert_eq!(whole, [(b"a".to_vec(), b"first".to_vec()), (b"bc".to_vec(), Vec::new())]);
         for length in 0..payload.len() {
@@ -151,8 +150,8 @@ mod tests {
     #[test]
     fn a_payload_is_its_records_and_nothing_else() {
         let mut payload = Vec::new();
-        stage_record(&mut payload, "a", None, b"first");
-        stage_record(&mut payload, "bc", None, b"");
+        write_record(&mut payload, "a", b"first");
+        write_record(&mut payload, "bc", b"");
         let counts: Vec<u32> = (0..4).filter(|count| Records::are_all_of(&payload, *count)).collect();
         assert_eq!(counts, [2]);
         assert!(!Records::are_all_of(&payload, u32::MAX) && Records::are_all_of(&[], 0));
@@ -163,9 +162,10 @@ mod tests {
 
     #[test]
     fn the_golden_record_of_version_0() {
-        let mut staged = Vec::new();
-        stage_record(&mut staged, "k", Some(1), b"d");
-        assert_eq!(staged[..8], [1, 0, 0, 0, 1, 0, 1, 0]);
-        assert_eq!(staged[23..], [1, b'k', b'd']);
+        let mut payload = Vec::new();
+        write_record(&mut payload, "k", b"d");
+        assert_eq!(payload, [1, 0, 0, 0, 1, 0, 0, 0, b'k', b'd']);
+        let chosen = RecordHeader { data_bytes: 1, key_bytes: 1, flags: EXPLICIT_HASH_KEY };
+        assert_eq!(chosen.encode(), [1, 0, 0, 0, 1, 0, 1, 0]);
     }
 }

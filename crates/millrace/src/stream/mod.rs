@@ -4,6 +4,7 @@ pub(crate) mod expiry;
 pub(crate) mod pack;
 pub mod reader;
 mod retention;
+pub mod staged;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, RwLock};
 use pack::{Packer, Placement};
+use staged::Staged;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -90,14 +92,14 @@ pub(crate) struct StreamInner {
 /// A stream of a store; cheap to clone, usable from any thread.
 ///
 /// ```
-/// use millrace::{Commit, Engine, OpenOptions, StreamConfig, stage_record};
+/// use millrace::{Commit, Engine, OpenOptions, StagedRecords, StreamConfig};
 /// use millrace::{ReaderOptions, StartAt, Step};
 /// # let directory = tempfile::tempdir().unwrap();
 /// let engine = Engine::open(directory.path(), OpenOptions::default())?;
 /// let clicks = engine.create_stream("clicks", StreamConfig { shards: 4, ..StreamConfig::default() })?;
-/// let mut staged = Vec::new();
-/// stage_record(&mut staged, "user-42", None, b"a click");
-/// clicks.append(&staged, 1, None, Commit::Caller)?;
+/// let mut staged = StagedRecords::default();
+/// staged.push("user-42", None, b"a click");
+/// clicks.append(staged.as_staged(), None, Commit::Caller)?;
 /// clicks.flush()?;
 /// let mut reader = clicks.reader(ReaderOptions { from: StartAt::TrimHorizon, ..ReaderOptions::default() })?;
 /// assert!(matches!(reader.next(1_000, 1 << 20)?, Step::Chunk(_)));
@@ -191,27 +193,25 @@ impl Stream {
         self.0.deleting.load(Ordering::Acquire)
     }
 
-    /// Appends `count` records that were staged with [`stage_record`](crate::stage_record), all or (where a record is
-    /// bad) none of them, in calls larger than 16 MiB a frame after the other: should
-    /// the disk be full for a later frame, those before it stay. Where `placements` is given, the place
-    /// of each record is appended to it in their order.
+    /// Appends a batch of records, all or (where a record is bad) none of them, those of more than 16 MiB a frame after
+    /// the other: should the disk be full for a later frame, those before it stay. Where `placements` is given, the
+    /// place of each record is appended to it in their order.
     ///
     /// # Errors
     /// `InvalidKey`, `RecordTooLarge`, `InvalidArgument`, `DiskFull`, `StreamDeleting`, `Closed`, `Poisoned`.
     pub fn append(
         &self,
-        staged: &[u8],
-        count: usize,
+        batch: Staged<'_>,
         placements: Option<&mut Vec<Placement>>,
         commit: Commit,
     ) -> Result<Appended> {
         self.0.check_usable()?;
         let mut packer = self.0.engine.take_packer();
         let bytes_max = self.0.config.read().max_record_bytes;
-        packer.load(staged, count, bytes_max, &self.0.map)?;
+        packer.load(batch, bytes_max, &self.0.map)?;
         self.note_opened()?;
-        let end = self.append_frames(&mut packer, staged, placements);
-        if staged.len() <= PACKER_BYTES_KEPT {
+        let end = self.append_frames(&mut packer, batch, placements);
+        if batch.bytes() <= PACKER_BYTES_KEPT {
             self.0.engine.keep_packer(packer);
         }
         if commit == Commit::Engine {
@@ -225,13 +225,13 @@ impl Stream {
     fn append_frames(
         &self,
         packer: &mut Packer,
-        staged: &[u8],
+        batch: Staged<'_>,
         mut placements: Option<&mut Vec<Placement>>,
     ) -> Result<Position> {
         let mut end = self.0.log.published();
         loop {
             let known = placements.as_deref().map_or(0, Vec::len);
-            if !packer.next_frame(staged, placements.as_deref_mut()) {
+            if !packer.next_frame(batch, placements.as_deref_mut()) {
                 return Ok(end);
             }
             let appended = self.0.log.append(&mut packer.draft)?;

@@ -9,8 +9,11 @@ use crate::format::record::{EXPLICIT_HASH_KEY, KEY_CHARACTERS_MAX, RECORD_HEADER
 use crate::format::{FRAME_BYTES_MAX, u32_of};
 use crate::log::draft::FrameDraft;
 use crate::shard::{HashKey, KeySpan, ShardMap, hash_all};
+use crate::stream::staged::Staged;
 
 const HASH_KEY_BYTES: usize = 16;
+/// Keys of so many bytes are copied with what follows them: a copy of a fixed length is no call.
+const SHORT_KEY_BYTES: usize = 16;
 
 /// Where a record went: its shard, and its sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,20 +26,13 @@ pub struct Placement {
 
 /// A staged record that has been checked.
 #[derive(Clone, Copy, Debug)]
-struct Staged {
-    /// Where its header starts.
-    start: u32,
+struct Checked {
+    header: RecordHeader,
+    /// Where its data starts.
+    data: u32,
     /// Where its key starts.
-    body: u32,
-    /// Key and data together.
-    body_bytes: u32,
+    key: u32,
     shard: u32,
-}
-
-impl Staged {
-    fn disk_bytes(&self) -> usize {
-        RECORD_HEADER_BYTES + self.body_bytes as usize
-    }
 }
 
 /// What one shard gets of a frame.
@@ -52,7 +48,7 @@ struct Slot {
 /// Packs staged records; owned by one append at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Packer {
-    staged: Vec<Staged>,
+    staged: Vec<Checked>,
     spans: Vec<KeySpan>,
     hashes: Vec<HashKey>,
     explicit: Vec<(u32, HashKey)>,
@@ -65,10 +61,11 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// Checks and routes `count` records; nothing of a call with a bad record is appended.
-    pub fn load(&mut self, bytes: &[u8], count: usize, bytes_max: u32, map: &ShardMap) -> Result<()> {
-        if u32::try_from(bytes.len()).is_err() {
-            let message = format!("expected at most {} bytes in one append, got {}", u32::MAX, bytes.len());
+    /// Checks and routes the records of a batch; nothing of one with a bad record is appended.
+    pub fn load(&mut self, batch: Staged<'_>, bytes_max: u32, map: &ShardMap) -> Result<()> {
+        let Staged { records, keys, count } = batch;
+        if u32::try_from(batch.bytes()).is_err() {
+            let message = format!("expected at most {} bytes in one append, got {}", u32::MAX, batch.bytes());
             return Err(Error::new(Kind::InvalidArgument, message));
         }
         self.staged.clear();
@@ -76,15 +73,17 @@ impl Packer {
         self.hashes.clear();
         self.explicit.clear();
         self.done = 0;
-        let mut offset = 0;
+        let limits = Limits { bytes_max: bytes_max as usize, keys_are_ascii: keys.is_ascii() };
+        let mut place = (0, 0);
         for index in 0..count {
-            offset = self.check(bytes, offset, index, bytes_max)?;
+            place = self.check(batch, place, index, limits)?;
         }
-        if offset != bytes.len() {
-            let message = format!("expected {count} records in {} bytes, they end at {offset}", bytes.len());
+        if place != (records.len(), keys.len()) {
+            let (records, keys) = (records.len(), keys.len());
+            let message = format!("expected {count} records in {records} and {keys} bytes, they end at {place:?}");
             return Err(Error::new(Kind::InvalidArgument, message));
         }
-        hash_all(bytes, &self.spans, &mut self.hashes);
+        hash_all(keys, &self.spans, &mut self.hashes);
         for (index, key) in &self.explicit {
             self.hashes[*index as usize] = *key;
         }
@@ -98,46 +97,43 @@ impl Packer {
         Ok(())
     }
 
-    /// Checks the record at `offset` and returns where the next one starts.
-    fn check(&mut self, bytes: &[u8], offset: usize, index: usize, bytes_max: u32) -> Result<usize> {
-        let cut_off = || Error::new(Kind::InvalidArgument, format!("record {index} ends behind the staged bytes"));
-        let header = bytes.get(offset..).and_then(RecordHeader::decode).ok_or_else(cut_off)?;
+    /// Checks the record whose header and key are at `place`, and returns where those of the next one are.
+    #[inline]
+    fn check(
+        &mut self,
+        Staged { records, keys, .. }: Staged<'_>,
+        (start, key): (usize, usize),
+        index: usize,
+        Limits { bytes_max, keys_are_ascii }: Limits,
+    ) -> Result<(usize, usize)> {
+        let header = records.get(start..).and_then(RecordHeader::decode).ok_or_else(|| cut_off(index))?;
         let explicit = match header.flags {
             0 => 0,
             EXPLICIT_HASH_KEY => HASH_KEY_BYTES,
-            other => {
-                let message = format!("record {index}: expected flags 0 or {EXPLICIT_HASH_KEY}, got {other}");
-                return Err(Error::new(Kind::InvalidArgument, message));
-            }
+            other => return Err(unknown_flags(index, other)),
         };
-        let body = offset + RECORD_HEADER_BYTES + explicit;
-        let body_bytes = header.key_bytes as usize + header.data_bytes as usize;
-        if body_bytes > bytes_max as usize {
-            let message = format!(
-                "record {index}: expected at most {bytes_max} bytes of key and data, got {body_bytes}; \
-                 split it, or create the stream with a larger maxRecordBytes (10 MiB at most)"
-            );
-            return Err(Error::new(Kind::RecordTooLarge, message));
+        let data = start + RECORD_HEADER_BYTES + explicit;
+        let (data_end, key_end) = (data + header.data_bytes as usize, key + header.key_bytes as usize);
+        if data_end - data + key_end - key > bytes_max {
+            return Err(too_large(index, bytes_max, header));
         }
-        let key = bytes.get(body..body + header.key_bytes as usize).ok_or_else(cut_off)?;
-        check_key(key, index)?;
-        let end = body + body_bytes;
-        if end > bytes.len() {
-            return Err(cut_off());
+        let text = keys.get(key..key_end).filter(|_| data_end <= records.len()).ok_or_else(|| cut_off(index))?;
+        // An ASCII key has as many characters as bytes.
+        if !(keys_are_ascii && (1..=KEY_CHARACTERS_MAX).contains(&text.len())) {
+            check_key(text, index)?;
         }
         if explicit > 0 {
-            let hash = bytes[body - HASH_KEY_BYTES..body].try_into().expect("16 bytes");
+            let hash = records[start + RECORD_HEADER_BYTES..data].try_into().expect("16 bytes");
             self.explicit.push((u32_of(index), HashKey(u128::from_be_bytes(hash))));
         }
-        self.spans.push(KeySpan { offset: u32_of(body), len: header.key_bytes });
-        let (start, body, body_bytes) = (u32_of(offset), u32_of(body), u32_of(body_bytes));
-        self.staged.push(Staged { start, body, body_bytes, shard: 0 });
-        Ok(end)
+        self.spans.push(KeySpan { offset: u32_of(key), len: header.key_bytes });
+        self.staged.push(Checked { header, data: u32_of(data), key: u32_of(key), shard: 0 });
+        Ok((data_end, key_end))
     }
 
     /// Lays out the next frame in `draft`, with as many records as fit; `false` when all are done. Where `placements`
     /// is given, each record's shard and its number within the frame are appended to it.
-    pub fn next_frame(&mut self, bytes: &[u8], placements: Option<&mut Vec<Placement>>) -> bool {
+    pub fn next_frame(&mut self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> bool {
         let taken = self.fill_slots();
         if taken == 0 {
             return false;
@@ -145,7 +141,7 @@ impl Packer {
         let payload_bytes: u32 = self.touched.iter().map(|shard| self.slots[*shard as usize].bytes).sum();
         self.draft.start(self.touched.len(), payload_bytes as usize);
         self.place_slots();
-        self.copy(bytes, taken, placements);
+        self.copy(batch, taken, placements);
         let mut offset = FRAME_HEADER_BYTES + self.touched.len() * RUN_ENTRY_BYTES;
         for shard in self.touched.drain(..) {
             let slot = std::mem::take(&mut self.slots[shard as usize]);
@@ -163,14 +159,14 @@ impl Packer {
         for (index, record) in rest.iter().enumerate() {
             let slot = &mut self.slots[record.shard as usize];
             let table_bytes = if slot.records == 0 { RUN_ENTRY_BYTES } else { 0 };
-            frame_bytes += table_bytes + record.disk_bytes();
+            frame_bytes += table_bytes + record.header.record_bytes();
             if frame_bytes > FRAME_BYTES_MAX as usize {
                 return index;
             }
             if slot.records == 0 {
                 self.touched.push(record.shard);
             }
-            slot.bytes += u32_of(record.disk_bytes());
+            slot.bytes += u32_of(record.header.record_bytes());
             slot.records += 1;
         }
         rest.len()
@@ -187,23 +183,65 @@ impl Packer {
         }
     }
 
-    fn copy(&mut self, bytes: &[u8], taken: usize, mut placements: Option<&mut Vec<Placement>>) {
+    fn copy(&mut self, batch: Staged<'_>, taken: usize, mut placements: Option<&mut Vec<Placement>>) {
         let frame = self.draft.bytes_mut();
         for record in &self.staged[self.done..self.done + taken] {
             let slot = &mut self.slots[record.shard as usize];
             let at = slot.offset as usize;
-            let (start, body) = (record.start as usize, record.body as usize);
-            let target = &mut frame[at..at + record.disk_bytes()];
-            let (header, rest) = target.split_at_mut(RECORD_HEADER_BYTES);
-            header.copy_from_slice(&bytes[start..start + RECORD_HEADER_BYTES]);
-            rest.copy_from_slice(&bytes[body..body + record.body_bytes as usize]);
+            record.copy(batch, &mut frame[at..at + record.header.record_bytes()]);
             if let Some(placements) = placements.as_deref_mut() {
                 placements.push(Placement { shard: record.shard, sequence: u64::from(slot.delta) });
             }
-            slot.offset += u32_of(record.disk_bytes());
+            slot.offset += u32_of(record.header.record_bytes());
             slot.delta += 1;
         }
     }
+}
+
+impl Checked {
+    /// Writes the record as it stands on disk; `target` is as long.
+    #[inline]
+    fn copy(&self, Staged { records, keys, .. }: Staged<'_>, target: &mut [u8]) {
+        let (header, rest) = target.split_at_mut(RECORD_HEADER_BYTES);
+        header.copy_from_slice(&self.header.encode());
+        let (key_bytes, key) = (self.header.key_bytes as usize, &keys[self.key as usize..]);
+        match (rest.first_chunk_mut::<SHORT_KEY_BYTES>(), key.first_chunk()) {
+            // What was copied behind the key is written over by the data.
+            (Some(target), Some(chunk)) if key_bytes <= SHORT_KEY_BYTES => *target = *chunk,
+            _ => rest[..key_bytes].copy_from_slice(&key[..key_bytes]),
+        }
+        let data = &mut rest[key_bytes..];
+        data.copy_from_slice(&records[self.data as usize..][..data.len()]);
+    }
+}
+
+/// What a record of a batch must keep to.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Key and data together.
+    bytes_max: usize,
+    keys_are_ascii: bool,
+}
+
+#[cold]
+fn cut_off(index: usize) -> Error {
+    Error::new(Kind::InvalidArgument, format!("record {index} ends behind the staged bytes"))
+}
+
+#[cold]
+fn unknown_flags(index: usize, flags: u16) -> Error {
+    let message = format!("record {index}: expected flags 0 or {EXPLICIT_HASH_KEY}, got {flags}");
+    Error::new(Kind::InvalidArgument, message)
+}
+
+#[cold]
+fn too_large(index: usize, bytes_max: usize, header: RecordHeader) -> Error {
+    let bytes = header.key_bytes as usize + header.data_bytes as usize;
+    let message = format!(
+        "record {index}: expected at most {bytes_max} bytes of key and data, got {bytes}; \
+         split it, or create the stream with a larger maxRecordBytes (10 MiB at most)"
+    );
+    Error::new(Kind::RecordTooLarge, message)
 }
 
 fn check_key(key: &[u8], index: usize) -> Result<()> {

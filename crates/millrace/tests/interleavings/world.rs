@@ -8,7 +8,7 @@ use millrace::clock::ManualClock;
 use millrace::format::record::Records;
 use millrace::{
     Chunk, Commit, Engine, Entropy, Environment, OpenOptions, Position, Reader, ReaderOptions, Registration, Result,
-    Services, StartAt, Step, Stream, Visibility, Wake, stage_record,
+    Services, StagedRecords, StartAt, Step, Stream, Visibility, Wake,
 };
 use shuttle::sync::{Condvar, Mutex};
 use tempfile::TempDir;
@@ -89,9 +89,9 @@ impl World {
 
 /// Appends one record; returns where it ends.
 pub fn append(stream: &Stream, key: &str, data: &[u8], commit: Commit) -> Result<Position> {
-    let mut staged = Vec::new();
-    stage_record(&mut staged, key, None, data);
-    stream.append(&staged, 1, None, commit).map(|appended| appended.end)
+    let mut staged = StagedRecords::default();
+    staged.push(key, None, data);
+    stream.append(staged.as_staged(), None, commit).map(|appended| appended.end)
 }
 
 /// A record as a reader gave it.

@@ -13,7 +13,7 @@ use millrace::format::checksum::{crc32c, seed};
 use millrace::format::frame::{FRAME_HEADER_BYTES, FrameHead, RUN_ENTRY_BYTES, RunEntry, RunKind};
 use millrace::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use millrace::{
-    Commit, Durability, Engine, Kind, Meaning, ReaderOptions, StartAt, Stream, StreamConfig, Visibility, stage_record,
+    Commit, Durability, Engine, Kind, Meaning, ReaderOptions, StagedRecords, StartAt, Stream, StreamConfig, Visibility,
 };
 
 use crate::damage::scratch::{Files, Image, Scratch, files_below};
@@ -115,12 +115,12 @@ fn three_policies(builder: &Builder) -> [Stream; 3] {
 /// Records of all kinds: empty, of odd length, with a key that is not ASCII, with an explicit hash key, of two frames'
 /// distance.
 fn put_odd_ones(stream: &Stream) {
-    let mut staged = Vec::new();
-    stage_record(&mut staged, "empty", None, b"");
-    stage_record(&mut staged, "schlüssel-鍵", None, b"a key that is not ASCII");
-    stage_record(&mut staged, "explicit", Some(u128::MAX), b"the last hash key");
-    stage_record(&mut staged, "explicit", Some(0), &[0, 255, 10, 13]);
-    stream.append(&staged, 4, None, Commit::Caller).expect("appended");
+    let mut staged = StagedRecords::default();
+    staged.push("empty", None, b"");
+    staged.push("schlüssel-鍵", None, b"a key that is not ASCII");
+    staged.push("explicit", Some(u128::MAX), b"the last hash key");
+    staged.push("explicit", Some(0), &[0, 255, 10, 13]);
+    stream.append(staged.as_staged(), None, Commit::Caller).expect("appended");
     stream.flush().expect("flushed");
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use millrace::{
-    Commit, Durability, Engine, Entropy, Kind, OpenOptions, Stream, StreamConfig, SystemEntropy, stage_record,
+    Commit, Durability, Engine, Entropy, Kind, OpenOptions, StagedRecords, Stream, StreamConfig, SystemEntropy,
 };
 
 use crate::support::{directory, read_all};
@@ -46,10 +46,9 @@ fn writer() {
     let stream = engine.stream("killed").expect("the stream");
     loop {
         let count = 1 + number % 7;
-        let mut staged = Vec::new();
-        (number..number + count).for_each(|number| stage_record(&mut staged, &key_of(number), None, &data_of(number)));
-        let count_staged = usize::try_from(count).expect("small");
-        let end = stream.append(&staged, count_staged, None, Commit::Engine).expect("appended").end;
+        let mut staged = StagedRecords::default();
+        (number..number + count).for_each(|number| staged.push(&key_of(number), None, &data_of(number)));
+        let end = stream.append(staged.as_staged(), None, Commit::Engine).expect("appended").end;
         stream.wait_acknowledged(end).expect("acknowledged");
         number += count;
         say(&format!("acknowledged {number}"));

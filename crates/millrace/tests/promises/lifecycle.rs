@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use millrace::clock::ManualClock;
 use millrace::format::record::{EXPLICIT_HASH_KEY, RecordHeader};
 use millrace::{
-    Change, Commit, Durability, Engine, Error, Kind, OpenOptions, Reader, ReaderOptions, StartAt, Step, Stream,
-    StreamConfig, StreamStatus, Visibility, Wake, stage_record,
+    Change, Commit, Durability, Engine, Error, Kind, OpenOptions, Reader, ReaderOptions, Staged, StagedRecords,
+    StartAt, Step, Stream, StreamConfig, StreamStatus, Visibility, Wake,
 };
 
 use crate::support::{START_MS, append, copy_tree, directory, drain, open, read_all, reader, unpack};
@@ -76,17 +76,25 @@ fn a_bad_record_is_refused_with_its_reason_and_its_whole_call_appends_nothing() 
     refused(with(&"k".repeat(257), b""), Kind::InvalidKey, &["got 257"]);
     refused(with(&"é".repeat(257), b""), Kind::InvalidKey, &["got 257"]);
     refused(with("k", &[0; 1_024]), Kind::RecordTooLarge, &["at most 1024", "got 1025"]);
-    let mut staged = RecordHeader { data_bytes: 0, key_bytes: 2, flags: 0 }.encode().to_vec();
-    staged.extend_from_slice(&[0xc3, 0x28]);
-    refused(stream.append(&staged, 1, None, Commit::Caller), Kind::InvalidKey, &["UTF-8"]);
-    let mut staged = Vec::new();
-    stage_record(&mut staged, "key", Some(7), b"data");
-    for length in 0..staged.len() {
-        assert_eq!(kind(stream.append(&staged[..length], 1, None, Commit::Caller)), Some(Kind::InvalidArgument));
+    let staged =
+        |records: &[u8], keys: &[u8], count| stream.append(Staged { records, keys, count }, None, Commit::Caller);
+    let header = RecordHeader { data_bytes: 0, key_bytes: 2, flags: 0 }.encode();
+    refused(staged(&header, &[0xc3, 0x28], 1), Kind::InvalidKey, &["UTF-8"]);
+    let mut good = StagedRecords::default();
+    good.push("key", Some(7), b"data");
+    let Staged { records, keys, .. } = good.as_staged();
+    for length in 0..records.len() {
+        assert_eq!(kind(staged(&records[..length], keys, 1)), Some(Kind::InvalidArgument));
     }
-    refused(stream.append(&staged, 2, None, Commit::Caller), Kind::InvalidArgument, &["record 1"]);
-    staged[6] = 8 | u8::try_from(EXPLICIT_HASH_KEY).expect("a small flag");
-    refused(stream.append(&staged, 1, None, Commit::Caller), Kind::InvalidArgument, &["flags", "got 9"]);
+    for length in 0..keys.len() {
+        assert_eq!(kind(staged(records, &keys[..length], 1)), Some(Kind::InvalidArgument));
+    }
+    refused(staged(records, keys, 2), Kind::InvalidArgument, &["record 1"]);
+    refused(staged(records, &[keys, b"y"].concat(), 1), Kind::InvalidArgument, &["1 records", "end at"]);
+    refused(staged(&[records, b"y"].concat(), keys, 1), Kind::InvalidArgument, &["1 records", "end at"]);
+    let mut flagged = records.to_vec();
+    flagged[6] = 8 | u8::try_from(EXPLICIT_HASH_KEY).expect("a small flag");
+    refused(staged(&flagged, keys, 1), Kind::InvalidArgument, &["flags", "got 9"]);
     assert!(read_all(&stream).is_empty());
     append(&stream, &[(&"é".repeat(256), b""), ("k", &[1; 1_023])]).expect("at the limits");
     assert_eq!(read_all(&stream).len(), 2);
@@ -339,9 +347,9 @@ fn four_threads_append_at_once_and_a_reader_that_follows_misses_nothing() {
                         let key = format!("thread-{thread}");
                         for number in 0..EACH {
                             let data = format!("{number} {}", ".".repeat(number % 700));
-                            let mut staged = Vec::new();
-                            stage_record(&mut staged, &key, None, data.as_bytes());
-                            let end = stream.append(&staged, 1, None, Commit::Engine).expect("appended").end;
+                            let mut staged = StagedRecords::default();
+                            staged.push(&key, None, data.as_bytes());
+                            let end = stream.append(staged.as_staged(), None, Commit::Engine).expect("appended").end;
                             if number % 50 == 0 {
                                 stream.wait_acknowledged(end).expect("acknowledged");
                             }

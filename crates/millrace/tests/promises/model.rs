@@ -5,8 +5,8 @@ use std::sync::Arc;
 use md5::{Digest, Md5};
 use millrace::clock::{Clock, ManualClock};
 use millrace::{
-    Commit, Durability, Engine, Placement, Reader, ReaderOptions, Retention, StartAt, Step, Stream, StreamConfig,
-    Visibility, stage_record,
+    Commit, Durability, Engine, Placement, Reader, ReaderOptions, Retention, StagedRecords, StartAt, Step, Stream,
+    StreamConfig, Visibility,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -136,14 +136,14 @@ impl World {
     }
 
     fn append(&mut self, batch: &[New]) {
-        let mut staged = Vec::new();
+        let mut staged = StagedRecords::default();
         let first = self.records.len();
         let payloads: Vec<_> = (first..).zip(batch).map(|(seed, new)| data(seed, new.data_bytes)).collect();
         for (new, data) in batch.iter().zip(&payloads) {
-            stage_record(&mut staged, &new.key, new.explicit, data);
+            staged.push(&new.key, new.explicit, data);
         }
         let mut placements: Vec<Placement> = Vec::new();
-        self.stream.append(&staged, batch.len(), Some(&mut placements), Commit::Caller).expect("appended");
+        self.stream.append(staged.as_staged(), Some(&mut placements), Commit::Caller).expect("appended");
         assert_eq!(placements.len(), batch.len());
         let last = self.records.last().map(|record| record.sequence);
         let mut added: Vec<Record> = batch

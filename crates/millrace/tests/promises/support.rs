@@ -6,8 +6,8 @@ use std::sync::Arc;
 use millrace::clock::ManualClock;
 use millrace::format::record::Records;
 use millrace::{
-    Chunk, Commit, Engine, Environment, OpenOptions, Placement, Reader, ReaderOptions, Result, StartAt, Step, Stream,
-    Visibility, stage_record,
+    Chunk, Commit, Engine, Environment, OpenOptions, Placement, Reader, ReaderOptions, Result, StagedRecords, StartAt,
+    Step, Stream, Visibility,
 };
 use tempfile::TempDir;
 
@@ -62,12 +62,12 @@ pub fn copy_tree(from: &Path, to: &Path) {
 
 /// Appends records; returns where they went.
 pub fn append(stream: &Stream, records: &[(&str, &[u8])]) -> Result<Vec<Placement>> {
-    let mut staged = Vec::new();
+    let mut staged = StagedRecords::default();
     for (key, data) in records {
-        stage_record(&mut staged, key, None, data);
+        staged.push(key, None, data);
     }
     let mut placements = Vec::new();
-    stream.append(&staged, records.len(), Some(&mut placements), Commit::Caller)?;
+    stream.append(staged.as_staged(), Some(&mut placements), Commit::Caller)?;
     Ok(placements)
 }
 

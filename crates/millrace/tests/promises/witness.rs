@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use millrace::clock::ManualClock;
 use millrace::{
-    Commit, Durability, Engine, Entropy, Kind, Retention, Stream, StreamConfig, SystemEntropy, stage_record,
+    Commit, Durability, Engine, Entropy, Kind, Retention, StagedRecords, Stream, StreamConfig, SystemEntropy,
 };
 
 use crate::kill::{data_of, key_of, say};
@@ -58,9 +58,9 @@ fn busy() {
     let streams = KEPT.map(|(name, durability)| (name, make(&engine, name, durability)));
     for number in (first..).step_by(5) {
         for (name, stream) in &streams {
-            let mut staged = Vec::new();
-            (number..number + 5).for_each(|number| stage_record(&mut staged, &key_of(number), None, &data_of(number)));
-            let end = stream.append(&staged, 5, None, Commit::Engine).expect("appended").end;
+            let mut staged = StagedRecords::default();
+            (number..number + 5).for_each(|number| staged.push(&key_of(number), None, &data_of(number)));
+            let end = stream.append(staged.as_staged(), None, Commit::Engine).expect("appended").end;
             stream.wait_acknowledged(end).expect("acknowledged");
             say(&format!("acknowledged {name} {}", number + 5));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millrace::clock::ManualClock;
 use millrace::format::record::Records;
 use millrace::{
-    Commit, Durability, Engine, ReaderOptions, Result, StartAt, Step, Stream, StreamConfig, Visibility, stage_record,
+    Commit, Durability, Engine, ReaderOptions, Result, StagedRecords, StartAt, Step, Stream, StreamConfig, Visibility,
 };
 use millrace_torture::disk::{Failure, Fault, Operation, SimDisk, Survival, World};
 use millrace_torture::room;
@@ -61,11 +61,11 @@ impl Store {
 
 /// Appends a record of a text, filled up with blanks to so many bytes.
 pub fn append(stream: &Stream, text: &str, bytes: usize) -> Result<()> {
-    let mut staged = Vec::new();
+    let mut staged = StagedRecords::default();
     let mut data = text.as_bytes().to_vec();
     data.resize(bytes.max(data.len()), b' ');
-    stage_record(&mut staged, "key", None, &data);
-    stream.append(&staged, 1, None, Commit::Caller).map(drop)
+    staged.push("key", None, &data);
+    stream.append(staged.as_staged(), None, Commit::Caller).map(drop)
 }
 
 /// The texts of all records.

@@ -6,8 +6,9 @@ use std::os::unix::fs::FileExt;
 
 use millrace::format::checksum::{crc32c, seed};
 use millrace::format::frame::{FRAME_HEADER_BYTES, FrameHead, FrameHeader, RUN_ENTRY_BYTES, RunEntry, RunKind};
+use millrace::format::record::write_record;
 use millrace::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use millrace::{Position, Stream, StreamConfig, stage_record};
+use millrace::{Position, Stream, StreamConfig};
 
 use super::judge::{Outcome, read_shard};
 use super::scratch::files_below;
@@ -22,7 +23,7 @@ const STREAM: &str = "streams/0000000000000001";
 /// A whole frame with one record, as the log itself would write it there.
 fn frame(incarnation: u64, offset: u32, first_sequence: u64, previous_checksum: u32) -> Vec<u8> {
     let mut payload = Vec::new();
-    stage_record(&mut payload, "forged", None, b"nobody appended this");
+    write_record(&mut payload, "forged", b"nobody appended this");
     let seed = seed(incarnation, offset);
     let length = |size: usize| u32::try_from(size).expect("small");
     let mut frame = vec![0; FRAME_HEADER_BYTES + RUN_ENTRY_BYTES];
