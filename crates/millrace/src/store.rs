@@ -21,7 +21,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 
 /// The version of the data directory that this code writes, and the newest that it reads.
-pub const STORE_VERSION: u32 = 0;
+pub const STORE_VERSION: u32 = 1;
 
 const IDENTITY: &str = "MILLRACE";
 const IDENTITY_IN_THE_MAKING: &str = "MILLRACE.new";
@@ -89,6 +89,11 @@ impl Store {
         let since = iso_utc(environment.clock.wall_ms());
         lock.name_holder(&since);
         let identity = match read_identity(&path)? {
+            // Before anything of this version is written: from now on an older build is refused at the door.
+            Some(identity) if identity.version < STORE_VERSION => {
+                let identity = Identity { version: STORE_VERSION, ..identity };
+                write_identity(&path, identity, &*environment.disk)?
+            }
             Some(identity) => identity,
             None => {
                 // The look before the lock may be out of date by now.
@@ -223,9 +228,9 @@ pub(crate) fn decode_identity(path: &Path, line: &[u8]) -> Result<Identity> {
     Ok(identity)
 }
 
-/// Makes the directory a store: whole and on disk, or not at all.
+/// Makes the directory a store, or one of another version: whole and on disk, or not at all.
 fn write_identity(path: &Path, identity: Identity, disk: &dyn Disk) -> Result<Identity> {
-    let failed = |error| Error::io(format!("cannot create a store in {}", path.display()), error);
+    let failed = |error| Error::io(format!("cannot write the identity of the store in {}", path.display()), error);
     let in_the_making = path.join(IDENTITY_IN_THE_MAKING);
     let file = disk.open(&in_the_making, disk::Access::Create).map_err(failed)?;
     file.write_at(&json_line(&identity), 0).and_then(|()| file.sync()).map_err(failed)?;

@@ -69,7 +69,7 @@ pub fn drive_store(source: &mut Source<'_>, files: &Files) {
 }
 
 fn write(directory: &Path, files: &Files) {
-    let identity = r#"{"format":"millrace","version":0,"storeId":"0123456789abcdef","created":"2027-01-15T08:00:00Z"}"#;
+    let identity = r#"{"format":"millrace","version":1,"storeId":"0123456789abcdef","created":"2027-01-15T08:00:00Z"}"#;
     for (folder, segments) in [("control", &files.control), ("streams/0000000000000001", &files.stream)] {
         let folder = directory.join(folder);
         std::fs::create_dir_all(&folder).expect("made");

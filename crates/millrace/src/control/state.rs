@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::shard::{STREAM_ID_MAX, SequenceCodec};
 
 /// The version of the snapshots that this code writes and the newest that it reads.
-const SNAPSHOT_VERSION: u32 = 0;
+const SNAPSHOT_VERSION: u32 = 1;
 
 /// Whether a stream can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

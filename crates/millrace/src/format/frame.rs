@@ -230,8 +230,8 @@ impl<'a> FrameHead<'a> {
             previous_checksum: cursor.u32()?,
             records: cursor.u32()?,
         };
-        let reserved = (cursor.u16()?, cursor.u16()?, cursor.u32()?);
-        if reserved != (FORMAT_VERSION, 0, 0) || header.frame_bytes > FRAME_BYTES_MAX {
+        let (version, reserved) = (cursor.u16()?, (cursor.u16()?, cursor.u32()?));
+        if version > FORMAT_VERSION || reserved != (0, 0) || header.frame_bytes > FRAME_BYTES_MAX {
             return None;
         }
         if header.runs > FRAME_BYTES_MAX / u32_of(RUN_ENTRY_BYTES) || header.frame_bytes as usize > bytes.len() {

@@ -10,8 +10,9 @@ pub mod record;
 pub mod segment;
 pub mod snapshot;
 
-/// The version of the format that this build writes, and the newest that it reads. 0 may still change.
-pub const FORMAT_VERSION: u16 = 0;
+/// The version of the format that this build writes, and the newest that it reads. It reads version 0 too, which differs
+/// in nothing but the number.
+pub const FORMAT_VERSION: u16 = 1;
 
 /// Frames start at multiples of this.
 pub const FRAME_ALIGNMENT: u32 = 64;

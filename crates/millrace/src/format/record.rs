@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_record_of_version_0() {
+    fn the_golden_record() {
         let mut payload = Vec::new();
         write_record(&mut payload, "k", b"d");
         assert_eq!(payload, [1, 0, 0, 0, 1, 0, 0, 0, b'k', b'd']);

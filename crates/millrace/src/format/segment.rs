@@ -164,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn the_golden_header_of_version_0() {
+    fn the_golden_header_of_version_1() {
         let hex: String = sample().encode()[..FIELDS_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
             concat!(
-                "4d494c4c53454700000000000000000005000000000000000600000000001000",
+                "4d494c4c53454700010000000000000005000000000000000600000000001000",
                 "08070605040302016400000000000000c80000000000000000505c18a3010000",
-                "00000000a3888c41"
+                "00000000f82c3734"
             )
         );
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Create, IDENTITY, IDENTITY_IN_THE_MAKING, Identity, LOCK, Lock};
+use super::{Create, IDENTITY, IDENTITY_IN_THE_MAKING, Identity, LOCK, Lock, STORE_VERSION};
 use super::{create_directory, directory, not_a_store, read_identity};
 use super::{refuse_foreign, write_identity};
 use crate::clock::{Clock, iso_utc};
@@ -100,7 +100,8 @@ impl UnfinishedStore {
     /// `DiskFull`, `Io`.
     pub fn finish(self, original: &ReadStore, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<()> {
         let fresh = || Identity::new(iso_utc(clock.wall_ms()), entropy.random());
-        let identity = original.identity.clone().unwrap_or_else(fresh);
+        // What was copied was written anew, by this version.
+        let identity = Identity { version: STORE_VERSION, ..original.identity.clone().unwrap_or_else(fresh) };
         write_identity(&self.path, identity, &OsDisk)?;
         let failed =
             |error| Error::io(format!("cannot rename {} to {}", self.path.display(), self.target.display()), error);

@@ -42,6 +42,19 @@ fn names(path: &Path) -> Vec<String> {
     names
 }
 
+#[test]
+fn a_store_of_an_older_version_says_before_anything_else_is_written_that_a_newer_one_writes_in_it() {
+    let scratch = scratch();
+    drop(claim(scratch.path(), Create::IfMissing).expect("created"));
+    let path = scratch.path().join(IDENTITY);
+    let written = fs::read_to_string(&path).expect("the identity");
+    fs::write(&path, written.replace("\"version\":1", "\"version\":0")).expect("written");
+    let claimed = claim(scratch.path(), Create::Never).expect("an older store");
+    assert_eq!(fs::read_to_string(&path).expect("the identity"), written, "the rest of it stays");
+    assert_eq!(claimed.id(), "00000abcdef01234");
+    assert_eq!(names(scratch.path()), [LOCK, IDENTITY]);
+}
+
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory for the test")
 }
@@ -52,7 +65,7 @@ fn a_missing_directory_becomes_a_store_that_keeps_its_identity() {
     let path = scratch.path().join("a/b/data");
     let store = claim(&path, Create::IfMissing).expect("created");
     let golden =
-        r#"{"format":"millrace","version":0,"storeId":"00000abcdef01234","created":"2026-01-01T00:00:00.000Z"}"#;
+        r#"{"format":"millrace","version":1,"storeId":"00000abcdef01234","created":"2026-01-01T00:00:00.000Z"}"#;
     assert_eq!(fs::read_to_string(path.join(IDENTITY)).expect("the identity"), golden.to_owned() + "\n");
     assert_eq!(names(&path), [LOCK, IDENTITY]);
     assert_eq!(store.path(), path.canonicalize().expect("it exists"));
@@ -60,7 +73,7 @@ fn a_missing_directory_becomes_a_store_that_keeps_its_identity() {
     let again = claim(&path, Create::Never).expect("it is a store");
     assert_eq!(
         (again.id(), again.identity.version, again.identity.created.as_str()),
-        ("00000abcdef01234", 0, "2026-01-01T00:00:00.000Z")
+        ("00000abcdef01234", 1, "2026-01-01T00:00:00.000Z")
     );
 }
 
@@ -125,10 +138,10 @@ fn an_identity_of_another_program_or_version_is_refused() {
             Kind::NotAStore,
             "\"granary\"",
         ),
-        (r#"{"format":"millrace","version":0,"storeId":"0123456789abcdeg","created":""}"#, Kind::NotAStore, "storeId"),
-        (r#"{"format":"millrace","version":0,"storeId":"0123456789abcdef"}"#, Kind::NotAStore, "created"),
+        (r#"{"format":"millrace","version":1,"storeId":"0123456789abcdeg","created":""}"#, Kind::NotAStore, "storeId"),
+        (r#"{"format":"millrace","version":1,"storeId":"0123456789abcdef"}"#, Kind::NotAStore, "created"),
         (r#"{"format":"millrace","version":-1}"#, Kind::NotAStore, "-1"),
-        (r#"{"format":"millrace","version":7}"#, Kind::FormatNewer, "version 0 or older, got version 7"),
+        (r#"{"format":"millrace","version":7}"#, Kind::FormatNewer, "version 1 or older, got version 7"),
         (r#"{"format":"millrace","version":4294967296}"#, Kind::FormatNewer, "4294967296"),
     ];
     for (text, kind, part) in identities {

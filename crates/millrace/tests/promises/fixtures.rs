@@ -382,14 +382,14 @@ fn what_a_newer_version_wrote_is_refused_and_left_as_it_is() {
     let [indexed, index] = ["seg", "idx"].map(|end| format!("streams/0000000000000002/00000001.{end}"));
     type Change<'a> = &'a dyn Fn(&mut Image);
     let cases: [(&str, &str, Change<'_>); 11] = [
-        ("a store", "MILLRACE", &|image| replace(&mut image.bytes, "\"version\":0", "\"version\":9")),
+        ("a store", "MILLRACE", &|image| replace(&mut image.bytes, "\"version\":1", "\"version\":9")),
         ("a segment of the control log", &control, &|image| newer_header(image, 68)),
         ("a frame of the control log", &control, &|image| change_frame(image, any, newer_frame)),
         ("a command", &control, &|image| {
             change_frame(image, holds("createStream"), |frame, _| replace(frame, "createStream", "createStraum"));
         }),
         ("a snapshot", &control, &|image| {
-            change_frame(image, holds("nextStreamId"), |frame, _| replace(frame, "\"version\":0", "\"version\":9"));
+            change_frame(image, holds("nextStreamId"), |frame, _| replace(frame, "\"version\":1", "\"version\":9"));
         }),
         ("a kind of run in the control log", &control, &|image| {
             change_frame(image, holds("createStream"), |_, runs| runs[0].kind = RunKind::Other(99));

@@ -205,10 +205,10 @@ fn a_store_of_a_newer_version_is_refused() {
     let (directory, engine) = engine();
     engine.close().expect("closed");
     let path = directory.path().join("MILLRACE");
-    let identity = fs::read_to_string(&path).expect("an identity").replace("\"version\":0", "\"version\":7");
+    let identity = fs::read_to_string(&path).expect("an identity").replace("\"version\":1", "\"version\":7");
     fs::write(&path, identity).expect("written");
     let result = Engine::open(directory.path(), OpenOptions::default());
-    refused(result, Kind::FormatNewer, &["version 0 or older", "got version 7"]);
+    refused(result, Kind::FormatNewer, &["version 1 or older", "got version 7"]);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn a_horizon_never_goes_back() {
 #[test]
 fn a_snapshot_has_its_golden_bytes() {
     let state = after(&[create("a"), Command::StreamClosed { id: 1, tail: tail() }]);
-    let golden = r#"{"version":0,"nextStreamId":2,"streams":[{"id":1,"name":"a","createdMs":1000,"config":{"shards":1,"retention":{"hours":24},"durability":"synced","maxRecordBytes":1048576,"preallocateBytes":0,"codec":null},"status":"active","cleanTail":{"segment":1,"offset":640,"nextSequence":11,"lastFrameChecksum":7,"lastArrivalMs":2000},"horizon":{"segment":0,"offset":0,"sequence":0},"expiryClockMs":1000}]}"#;
+    let golden = r#"{"version":1,"nextStreamId":2,"streams":[{"id":1,"name":"a","createdMs":1000,"config":{"shards":1,"retention":{"hours":24},"durability":"synced","maxRecordBytes":1048576,"preallocateBytes":0,"codec":null},"status":"active","cleanTail":{"segment":1,"offset":640,"nextSequence":11,"lastFrameChecksum":7,"lastArrivalMs":2000},"horizon":{"segment":0,"offset":0,"sequence":0},"expiryClockMs":1000}]}"#;
     assert_eq!(String::from_utf8(state.to_snapshot()).expect("JSON is UTF-8"), golden);
     assert_eq!(State::from_snapshot(golden.as_bytes()).expect("golden bytes decode"), state);
 }
@@ -131,7 +131,7 @@ fn a_snapshot_that_breaks_an_invariant_is_corrupt_and_a_newer_one_is_told_apart(
     for length in 0..good.len() {
         assert_eq!(State::from_snapshot(&good.as_bytes()[..length]).expect_err("truncated").kind(), Kind::Corrupt);
     }
-    for newer in [r#"{"version":1}"#, r#"{"version":0,"nextStreamId":1,"streams":[],"consumers":[]}"#] {
+    for newer in [r#"{"version":2}"#, r#"{"version":1,"nextStreamId":1,"streams":[],"consumers":[]}"#] {
         assert_eq!(State::from_snapshot(newer.as_bytes()).expect_err(newer).kind(), Kind::FormatNewer);
     }
 }

@@ -159,12 +159,31 @@ fn a_frame_of_a_newer_version_is_told_from_damage() {
 }
 
 #[test]
-fn the_golden_frame_of_version_0() {
+fn the_golden_frame_of_version_1() {
     let hex: String = sample().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, GOLDEN);
+    assert_eq!(hex, GOLDEN_1);
 }
 
-const GOLDEN: &str = concat!(
+#[test]
+fn the_golden_frame_of_version_0_is_read() {
+    let digits = GOLDEN_0.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("digits"));
+    let frame: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).expect("a byte")).collect();
+    let read = FrameHead::decode(&frame, 77, 4096).expect("a frame");
+    let sample = sample();
+    let same = FrameHead::decode(&sample, 77, 4096).expect("a frame");
+    let same_sum = FrameHeader { checksum: read.header.checksum, ..same.header };
+    assert_eq!((read.header, read.run(0), read.run(1)), (same_sum, same.run(0), same.run(1)));
+    assert!(read.payloads_are_intact(&frame));
+}
+
+const GOLDEN_1: &str = concat!(
+    "c2f8e07b4d5246306b000000010000002a0000000000000000505c18a3010000",
+    "00100000010000002a0000000000000009000000010000000100000000000000",
+    "73d3cb1a0100000003000000600000000b000000010000000000000000000000",
+    "746865207061796c6f6164"
+);
+
+const GOLDEN_0: &str = concat!(
     "e9ed20a64d5246306b000000010000002a0000000000000000505c18a3010000",
     "00100000010000002a0000000000000009000000010000000000000000000000",
     "73d3cb1a0100000003000000600000000b000000010000000000000000000000",
