@@ -1,17 +1,17 @@
 //! One stream of an environment: appends whole batches, tells what is acknowledged, opens readers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use millrace::{
-    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Registration, StartAt, Stream, Visibility,
+    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, StartAt, Stream, Visibility,
 };
-use napi::bindgen_prelude::{AsyncTask, BigInt};
+use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
-use crate::notifier::{Alarm, NativeNotifier};
+use crate::notifier::{Alarm, Bell, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
 use crate::task::{Blocking, promise};
 
@@ -24,6 +24,9 @@ thread_local! {
 pub struct NativeStream {
     stream: Stream,
     acknowledged: Arc<Alarm>,
+    // Shared by all readers that see records at the same moment: before their sync, and after it.
+    before_sync: OnceLock<Arc<Bell>>,
+    after_sync: OnceLock<Arc<Bell>>,
     // Given when first asked for: a stream is opened on another thread than the table's.
     handle: Option<u32>,
 }
@@ -31,10 +34,10 @@ pub struct NativeStream {
 /// The hot half of a stream.
 struct Writer {
     stream: Stream,
-    acknowledged: Arc<Alarm>,
-    // Made when somebody first waits: an append pays for waiters only.
-    registration: Option<Registration>,
+    acknowledged: Bell,
     placements: Vec<Placement>,
+    // Handed over once and not at each call, because taking a typed array apart costs as much as an append.
+    staging: Option<Uint8Array>,
 }
 
 /// Where a reader starts and what it sees.
@@ -57,7 +60,7 @@ pub struct NativeReadRequest {
 
 impl NativeStream {
     pub fn new(stream: Stream, acknowledged: Arc<Alarm>) -> Self {
-        NativeStream { stream, acknowledged, handle: None }
+        NativeStream { stream, acknowledged, before_sync: OnceLock::new(), after_sync: OnceLock::new(), handle: None }
     }
 }
 
@@ -88,6 +91,19 @@ pub fn stream_append(
     Ok(place(end))
 }
 
+/// Appends `count` records that stand in the first `length` bytes of the staging buffer, for which nobody waits: all of
+/// them or none. Returns the id that this has fired in this thread, or 0: its listener must be called soon.
+#[napi(catch_unwind)]
+pub fn stream_submit(handle: u32, length: u32, count: u32) -> napi::Result<u32> {
+    WRITERS.with(|writers| writers.with(handle, |writer| writer.submit(length as usize, count as usize)))
+}
+
+/// The same, and returns when they are on disk: the calling thread syncs.
+#[napi(catch_unwind)]
+pub fn stream_submit_synced(handle: u32, length: u32, count: u32) -> napi::Result<u32> {
+    WRITERS.with(|writers| writers.with(handle, |writer| writer.submit_synced(length as usize, count as usize)))
+}
+
 /// The place up to which all is acknowledged. The stream's id fires when it moves next.
 #[napi(catch_unwind)]
 pub fn stream_arm_acknowledged(handle: u32) -> napi::Result<f64> {
@@ -114,14 +130,30 @@ impl Writer {
         Ok(appended.end)
     }
 
+    fn submit(&mut self, length: usize, count: usize) -> napi::Result<u32> {
+        let staged = staged(&self.staging, length)?;
+        self.acknowledged.alarm().keeping(|| self.stream.append(staged, count, None, Commit::Engine).map(|_| ()))
+    }
+
+    fn submit_synced(&mut self, length: usize, count: usize) -> napi::Result<u32> {
+        let staged = staged(&self.staging, length)?;
+        self.acknowledged.alarm().keeping(|| {
+            self.stream.append(staged, count, None, Commit::Caller)?;
+            self.stream.flush()
+        })
+    }
+
     fn arm_acknowledged(&mut self) -> Position {
-        if self.registration.is_none() {
-            self.registration = Some(self.stream.on_change(Change::Durable, Arc::clone(&self.acknowledged) as _));
-        }
         // Armed first and looked at second, so that no change falls in between.
-        self.acknowledged.arm();
+        self.acknowledged.arm(&self.stream, Change::Durable);
         self.stream.acknowledged()
     }
+}
+
+/// The first `length` bytes of the staging buffer.
+fn staged(staging: &Option<Uint8Array>, length: usize) -> napi::Result<&[u8]> {
+    let staged = staging.as_ref().and_then(|staging| staging.get(..length));
+    staged.ok_or_else(|| internal("more was staged than there is"))
 }
 
 #[napi]
@@ -129,14 +161,26 @@ impl NativeStream {
     /// The stream's number for [`stream_append`] and [`stream_arm_acknowledged`].
     #[napi(catch_unwind)]
     pub fn handle(&mut self) -> u32 {
-        let NativeStream { stream, acknowledged, handle } = self;
+        let NativeStream { stream, acknowledged, handle, .. } = self;
         let writer = || Writer {
             stream: stream.clone(),
-            acknowledged: Arc::clone(acknowledged),
-            registration: None,
+            acknowledged: Bell::new(Arc::clone(acknowledged)),
             placements: Vec::new(),
+            staging: None,
         };
         *handle.get_or_insert_with(|| WRITERS.with(|writers| writers.insert(writer())))
+    }
+
+    /// Sets the buffer that [`stream_submit`] takes records from.
+    #[napi(catch_unwind)]
+    pub fn set_staging(&mut self, staging: Uint8Array) -> napi::Result<()> {
+        let handle = self.handle();
+        WRITERS.with(|writers| {
+            writers.with(handle, |writer| {
+                writer.staging = Some(staging);
+                Ok(())
+            })
+        })
     }
 
     /// Whether it was deleted, in whatever thread.
@@ -178,7 +222,7 @@ impl NativeStream {
         describe(&self.stream.describe())
     }
 
-    /// A reader, whose id is `wake_id`.
+    /// A reader. The readers of one visibility share a wake-up, whose id is the `wake_id` of the first.
     #[napi(catch_unwind)]
     pub fn open_reader(
         &self,
@@ -196,7 +240,9 @@ impl NativeStream {
             records_max: request.max_records as usize,
             bytes_max: request.max_bytes as usize,
         };
-        Ok(NativeReader::new(self.stream.clone(), reader, delivery, notifier.alarm(wake_id)))
+        let bell = if request.published { &self.before_sync } else { &self.after_sync };
+        let bell = bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id))));
+        Ok(NativeReader::new(self.stream.clone(), reader, delivery, Arc::clone(bell)))
     }
 
     fn start_at(&self, request: &NativeReadRequest) -> millrace::Result<StartAt> {
