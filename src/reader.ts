@@ -6,7 +6,7 @@
  * Waiting is armed first and looked at second, so that no wake-up is lost.
  */
 import { readerNext, readerPollFor, type NativeReader } from './binding.js'
-import { Batch, Window, type RecordSource } from './batch.js'
+import { Batch, Source, Window, type RecordSource } from './batch.js'
 import { aborted, closed, invalidArgument, mapped, type MillraceError } from './errors.js'
 import { keepAlive, type Bell } from './events.js'
 import type { SegmentViews } from './segments.js'
@@ -20,7 +20,7 @@ const SLAB_TOO_SMALL = -2
 /** Slots of the window's header. */
 const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4 } as const
 const IN_SLAB = 0xffff_ffff
-const EMPTY = Buffer.alloc(0)
+const EMPTY = new Source(Buffer.alloc(0))
 /** A loop over batches that are all there already still gives the event loop a turn this often, in milliseconds. */
 const TURN_MS_MAX = 10
 /** The longest time that one native call spins, in milliseconds: a program can be interrupted in between. */
@@ -59,10 +59,10 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   readonly #handle: number
   readonly #waiting: Waiter<T>[] = []
   #window: Window
-  #slab: Buffer = EMPTY
+  #slab = EMPTY
   #slabUsed = 0
   /** The current segment's bytes; the reader keeps them so that a walk through a segment maps it once. */
-  #segment: Buffer = EMPTY
+  #segment = EMPTY
   #segmentId = IN_SLAB
   /** The mapped word that says how much is published; never leaves this object. */
   #tail: Int32Array | undefined
@@ -200,7 +200,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #step(arm: boolean, spinMs = 0): Batch<T> | undefined {
     if (this.#state === 'ended') return undefined
     this.#checkOpen()
-    if (this.#slabUsed > 0 && this.#slab.length === 0) this.#replaceSlab(0)
+    if (this.#slabUsed > 0 && this.#slab.isGone) this.#replaceSlab(0)
     const window = this.#roomyWindow()
     window.header[HEADER.first] = window.used
     window.header[HEADER.slabUsed] = this.#slabUsed
@@ -236,18 +236,18 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
 
   /** When there is no room, and when the program gave the memory away (a transfer): it must not be written to then. */
   #replaceSlab(bytes: number): void {
-    this.#slab = bytes === 0 ? EMPTY : Buffer.allocUnsafeSlow(bytes)
+    this.#slab = bytes === 0 ? EMPTY : new Source(Buffer.allocUnsafeSlow(bytes))
     this.#slabUsed = 0
     this.#setBuffers()
   }
 
   #setBuffers(): void {
-    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab))
+    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab.bytes))
   }
 
-  #segmentView(id: number): Buffer {
+  #segmentView(id: number): Source {
     // A view of no bytes is one that the program gave away.
-    if (id !== this.#segmentId || this.#segment.length === 0) {
+    if (id !== this.#segmentId || this.#segment.isGone) {
       this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.mapSegment()))
       this.#segmentId = id
     }
