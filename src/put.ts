@@ -10,13 +10,7 @@
  * - A batch that the log refuses fails exactly its own puts. Records of `append` that were refused are counted, and
  *   the next `append` or flush throws.
  */
-import {
-  streamAppend,
-  streamArmAcknowledged,
-  streamSubmit,
-  streamSubmitSynced,
-  type NativeStream,
-} from './binding.js'
+import { streamAppend, streamArmAcknowledged, streamSubmit, streamSubmitSynced, type NativeStream } from './binding.js'
 import { checkWhole } from './checks.js'
 import { MillraceError, closed, fromNative, mapped } from './errors.js'
 import { keepAlive, unlisten, wakeSoon } from './events.js'

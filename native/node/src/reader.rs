@@ -65,15 +65,7 @@ struct Pending {
 
 impl NativeReader {
     pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, bell: Arc<Bell>) -> Self {
-        let open = OpenReader {
-            stream,
-            reader,
-            delivery,
-            bell,
-            pending: None,
-            last_file: None,
-            buffers: None,
-        };
+        let open = OpenReader { stream, reader, delivery, bell, pending: None, last_file: None, buffers: None };
         NativeReader { handle: READERS.with(|readers| readers.insert(open)), closed: false }
     }
 

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use millrace::{
-    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, StartAt, Stream, Visibility,
-};
+use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, StartAt, Stream, Visibility};
 use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 

@@ -9,7 +9,7 @@ use super::segment::Segment;
 use super::{Log, LogConfig, Tail, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::RunKind;
-use crate::format::index::Waypoint;
+use crate::format::index::{WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::snapshot::Opening;
 use crate::format::{Position, u32_of};
@@ -137,7 +137,10 @@ impl Log {
             writer.file.file.write_at(bytes, u64::from(writer.offset)).map_err(|error| self.write_failed(error))?;
         }
         let waypoint = Waypoint { offset: writer.offset, sequence: writer.next_sequence, arrival_ms: place.arrival_ms };
-        writer.segment.note(waypoint);
+        if writer.offset >= writer.waypoint_at {
+            writer.segment.note(waypoint);
+            writer.waypoint_at = writer.offset + WAYPOINT_BYTES;
+        }
         let half = writer.capacity / 2;
         let crosses_half = writer.offset < half && writer.offset + u32_of(bytes.len()) >= half;
         writer.offset += u32_of(bytes.len());
@@ -245,6 +248,7 @@ pub(super) fn open_segment(
         reserved_until: reserved.end,
         last_checksum,
         last_arrival_ms: arrival_ms,
+        waypoint_at: SEGMENT_HEADER_BYTES + WAYPOINT_BYTES,
         ends_with_mark: false,
         unsynced: Vec::new(),
         closed: false,

@@ -23,7 +23,7 @@ pub struct Placement {
 
 /// A staged record that has been checked.
 #[derive(Clone, Copy, Debug)]
-struct Staged {
+pub(super) struct Staged {
     /// Where its header starts.
     start: u32,
     /// Where its key starts.
@@ -34,8 +34,64 @@ struct Staged {
 }
 
 impl Staged {
-    fn disk_bytes(&self) -> usize {
+    pub(super) fn disk_bytes(&self) -> usize {
         RECORD_HEADER_BYTES + self.body_bytes as usize
+    }
+
+    /// Writes the record as it stands on disk, without its explicit hash key, into `target` of `disk_bytes`.
+    pub(super) fn write(&self, staged: &[u8], target: &mut [u8]) {
+        let (start, body) = (self.start as usize, self.body as usize);
+        let (header, rest) = target.split_at_mut(RECORD_HEADER_BYTES);
+        header.copy_from_slice(&staged[start..start + RECORD_HEADER_BYTES]);
+        rest.copy_from_slice(&staged[body..body + self.body_bytes as usize]);
+    }
+}
+
+/// A staged record that is as it should be, before its key is hashed.
+pub(super) struct Checked {
+    pub record: Staged,
+    pub key: KeySpan,
+    /// The hash key that its caller chose.
+    pub explicit: Option<HashKey>,
+    /// Where the next record starts.
+    pub end: usize,
+}
+
+impl Checked {
+    /// Checks the record at `offset`, which is the one of this index.
+    pub fn of(bytes: &[u8], offset: usize, index: usize, bytes_max: u32) -> Result<Checked> {
+        let cut_off = || Error::new(Kind::InvalidArgument, format!("record {index} ends behind the staged bytes"));
+        let header = bytes.get(offset..).and_then(RecordHeader::decode).ok_or_else(cut_off)?;
+        let explicit = match header.flags {
+            0 => 0,
+            EXPLICIT_HASH_KEY => HASH_KEY_BYTES,
+            other => {
+                let message = format!("record {index}: expected flags 0 or {EXPLICIT_HASH_KEY}, got {other}");
+                return Err(Error::new(Kind::InvalidArgument, message));
+            }
+        };
+        let body = offset + RECORD_HEADER_BYTES + explicit;
+        let body_bytes = header.key_bytes as usize + header.data_bytes as usize;
+        if body_bytes > bytes_max as usize {
+            let message = format!(
+                "record {index}: expected at most {bytes_max} bytes of key and data, got {body_bytes}; \
+                 split it, or create the stream with a larger maxRecordBytes (10 MiB at most)"
+            );
+            return Err(Error::new(Kind::RecordTooLarge, message));
+        }
+        let key = bytes.get(body..body + header.key_bytes as usize).ok_or_else(cut_off)?;
+        check_key(key, index)?;
+        let end = body + body_bytes;
+        if end > bytes.len() {
+            return Err(cut_off());
+        }
+        let explicit = (explicit > 0).then(|| {
+            let hash = bytes[body - HASH_KEY_BYTES..body].try_into().expect("16 bytes");
+            HashKey(u128::from_be_bytes(hash))
+        });
+        let key = KeySpan { offset: u32_of(body), len: header.key_bytes };
+        let (start, body, body_bytes) = (u32_of(offset), u32_of(body), u32_of(body_bytes));
+        Ok(Checked { record: Staged { start, body, body_bytes, shard: 0 }, key, explicit, end })
     }
 }
 
@@ -98,41 +154,15 @@ impl Packer {
         Ok(())
     }
 
-    /// Checks the record at `offset` and returns where the next one starts.
+    /// Checks the record at `offset`, takes it in, and returns where the next one starts.
     fn check(&mut self, bytes: &[u8], offset: usize, index: usize, bytes_max: u32) -> Result<usize> {
-        let cut_off = || Error::new(Kind::InvalidArgument, format!("record {index} ends behind the staged bytes"));
-        let header = bytes.get(offset..).and_then(RecordHeader::decode).ok_or_else(cut_off)?;
-        let explicit = match header.flags {
-            0 => 0,
-            EXPLICIT_HASH_KEY => HASH_KEY_BYTES,
-            other => {
-                let message = format!("record {index}: expected flags 0 or {EXPLICIT_HASH_KEY}, got {other}");
-                return Err(Error::new(Kind::InvalidArgument, message));
-            }
-        };
-        let body = offset + RECORD_HEADER_BYTES + explicit;
-        let body_bytes = header.key_bytes as usize + header.data_bytes as usize;
-        if body_bytes > bytes_max as usize {
-            let message = format!(
-                "record {index}: expected at most {bytes_max} bytes of key and data, got {body_bytes}; \
-                 split it, or create the stream with a larger maxRecordBytes (10 MiB at most)"
-            );
-            return Err(Error::new(Kind::RecordTooLarge, message));
+        let checked = Checked::of(bytes, offset, index, bytes_max)?;
+        if let Some(hash) = checked.explicit {
+            self.explicit.push((u32_of(index), hash));
         }
-        let key = bytes.get(body..body + header.key_bytes as usize).ok_or_else(cut_off)?;
-        check_key(key, index)?;
-        let end = body + body_bytes;
-        if end > bytes.len() {
-            return Err(cut_off());
-        }
-        if explicit > 0 {
-            let hash = bytes[body - HASH_KEY_BYTES..body].try_into().expect("16 bytes");
-            self.explicit.push((u32_of(index), HashKey(u128::from_be_bytes(hash))));
-        }
-        self.spans.push(KeySpan { offset: u32_of(body), len: header.key_bytes });
-        let (start, body, body_bytes) = (u32_of(offset), u32_of(body), u32_of(body_bytes));
-        self.staged.push(Staged { start, body, body_bytes, shard: 0 });
-        Ok(end)
+        self.spans.push(checked.key);
+        self.staged.push(checked.record);
+        Ok(checked.end)
     }
 
     /// Lays out the next frame in `draft`, with as many records as fit; `false` when all are done. Where `placements`
@@ -192,11 +222,7 @@ impl Packer {
         for record in &self.staged[self.done..self.done + taken] {
             let slot = &mut self.slots[record.shard as usize];
             let at = slot.offset as usize;
-            let (start, body) = (record.start as usize, record.body as usize);
-            let target = &mut frame[at..at + record.disk_bytes()];
-            let (header, rest) = target.split_at_mut(RECORD_HEADER_BYTES);
-            header.copy_from_slice(&bytes[start..start + RECORD_HEADER_BYTES]);
-            rest.copy_from_slice(&bytes[body..body + record.body_bytes as usize]);
+            record.write(bytes, &mut frame[at..at + record.disk_bytes()]);
             if let Some(placements) = placements.as_deref_mut() {
                 placements.push(Placement { shard: record.shard, sequence: u64::from(slot.delta) });
             }
