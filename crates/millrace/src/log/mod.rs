@@ -118,6 +118,8 @@ struct Writer {
     last_arrival_ms: u64,
     // From here on the next frame is worth a waypoint.
     waypoint_at: u32,
+    // From here on the next small frame asks for pages to be made ready for those behind it.
+    populate_at: u32,
     // The last frame is a mark, so another mark would say nothing new.
     ends_with_mark: bool,
     // Finished files that hold bytes which no sync has covered yet, oldest first.
@@ -236,6 +238,7 @@ impl Log {
         if self.writer.lock().closed {
             return Ok(());
         }
+        self.populate_ahead();
         self.prepare_ahead(Pace::Writer)?;
         self.seal_finished()
     }
