@@ -216,7 +216,8 @@ impl Stream {
         commit: Commit,
     ) -> Result<Appended> {
         self.0.check_usable()?;
-        let end = if count == 1 && staged.len() <= single::SINGLE_BYTES_MAX {
+        // The first append since the opening goes the long way: it may have to tell the control log.
+        let end = if count == 1 && staged.len() <= single::SINGLE_BYTES_MAX && self.0.was_opened() {
             self.append_single(staged, placements)
         } else {
             self.append_packed(staged, count, placements)
@@ -232,7 +233,6 @@ impl Stream {
     fn append_single(&self, staged: &[u8], placements: Option<&mut Vec<Placement>>) -> Result<Position> {
         let mut draft = self.0.single.lock();
         let shard = single::load(&mut draft, staged, self.0.record_bytes_max, &self.0.map)?;
-        self.note_opened()?;
         let appended = self.0.log.append(&mut draft)?;
         if let Some(placements) = placements {
             placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
