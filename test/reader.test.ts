@@ -207,7 +207,7 @@ test('what a thread publishes reaches all its waiting readers before the event l
   stream.flushSync()
   expect(seen).toBe(0)
   // Microtasks alone: no timer, no input and no thread's message comes in between.
-  for (let hop = 0; hop < 100; hop += 1) await null
+  for (let hop = 0; hop < 100; hop += 1) await Promise.resolve()
   expect(seen).toBe(49 * 3)
   await Promise.all(waiting)
 })

@@ -24,7 +24,7 @@ use crate::window::{Cursor, IN_SLAB, Limits, RunHead, Slot, Window};
 const AT_TAIL: i32 = -1;
 const SLAB_TOO_SMALL: i32 = -2;
 /// Looks at the tail between two looks at the clock.
-const SPINS_PER_CLOCK: u32 = 256;
+const SPINS_PER_CLOCK: u32 = 2048;
 
 thread_local! {
     static READERS: Table<OpenReader> = const { Table::new() };
