@@ -41,6 +41,22 @@ export class Window {
   }
 }
 
+/** What the descriptors of a batch point into: a mapped segment, or a slab. */
+export class Source {
+  /** Kept, because asking a `Buffer` for it is a call into C++. */
+  readonly memory: ArrayBufferLike
+
+  constructor(readonly bytes: Buffer) {
+    assert(bytes.byteOffset === 0, 'descriptors count from the start of the buffer')
+    this.memory = bytes.buffer
+  }
+
+  /** Whether the program gave the memory away (a transfer), or there never was any. */
+  get isGone(): boolean {
+    return this.bytes.length === 0
+  }
+}
+
 /** What a batch needs of its stream to make values lazily. */
 export interface RecordSource<T> {
   decode(bytes: Uint8Array): T
@@ -63,19 +79,17 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
   readonly #window: Window
   readonly #first: number
   readonly #bytes: Buffer
-  /** The bytes' buffer, kept because asking a `Buffer` for it is a call into C++. */
   readonly #memory: ArrayBufferLike
   readonly #source: RecordSource<T>
 
   /** @internal */
-  constructor(window: Window, length: number, bytes: Buffer, millisBehindLatest: number, source: RecordSource<T>) {
+  constructor(window: Window, length: number, bytes: Source, millisBehindLatest: number, source: RecordSource<T>) {
     this.length = length
     this.millisBehindLatest = millisBehindLatest
     this.#window = window
     this.#first = window.used
-    assert(bytes.byteOffset === 0, 'descriptors count from the start of the buffer')
-    this.#bytes = bytes
-    this.#memory = bytes.buffer
+    this.#bytes = bytes.bytes
+    this.#memory = bytes.memory
     this.#source = source
   }
 

@@ -16,12 +16,14 @@ import {
   streamAppend,
   streamAppendAhead,
   streamArmAcknowledged,
+  streamSubmit,
+  streamSubmitSynced,
   streamTakeAhead,
   type NativeStream,
 } from './binding.js'
 import { checkWhole } from './checks.js'
 import { MillraceError, closed, fromNative, mapped } from './errors.js'
-import { keepAlive, unlisten } from './events.js'
+import { keepAlive, unlisten, wakeSoon } from './events.js'
 import type { AppendLimits, PutRecord } from './options.js'
 import { LazyPutResult, Sent, type PutGroup, type PutResult } from './put-result.js'
 import { STAGING_BYTES, Staging, checkRecord, parseHashKey, stagedBytesMax } from './staging.js'
@@ -32,6 +34,9 @@ const IN_FLIGHT_RECORDS_DEFAULT = 1024 * 1024
 const AHEAD_BYTES_MIN = 64 * 1024
 /** Records whose keys `appendMany` fetches at a time: about as many cache lines as a processor waits for at once. */
 const GROUP_RECORDS = 16
+
+/** Its `then` is the least that a microtask costs. */
+const resolved = Promise.resolve()
 
 /** What the appender must know of its stream. */
 export interface AppenderOptions {
@@ -54,6 +59,8 @@ export class Appender {
   readonly #staging = new Staging()
   /** The native id under which the durable watermark wakes this handle. */
   readonly #wakeId: number
+  /** The staging buffer that the native stream was given. */
+  #handed: Uint8Array | undefined
   #current = new Sent()
   readonly #inFlight: Sent[] = []
   /** The batch that another thread is appending. */
@@ -95,7 +102,7 @@ export class Appender {
     this.#current.appended += 1
     if (this.#scheduled === 'no') {
       this.#scheduled = 'turn'
-      setImmediate(this.#submitScheduled)
+      void resolved.then(this.#scheduleTurn)
     }
     return true
   }
@@ -155,7 +162,9 @@ export class Appender {
   /** Returns when all that was staged before is acknowledged. */
   flushSync(): void {
     this.#checkOpen()
-    this.#submit()
+    const alone = this.#inFlight.length === 0 && this.#current.waiting.length === 0
+    if (alone && this.#options.acknowledgedWhenDurable) this.#submitUnawaited(streamSubmitSynced)
+    else this.#submit()
     if (this.#inFlight.length > 0) {
       mapped(() => this.#native.syncNow())
       this.#settle()
@@ -250,7 +259,14 @@ export class Appender {
   #scheduleSoon(): void {
     if (this.#scheduled === 'microtask') return
     this.#scheduled = 'microtask'
-    queueMicrotask(this.#submitScheduled)
+    void resolved.then(this.#submitScheduled)
+  }
+
+  /** Asks for the end of the turn only where nothing has left by then: that costs more than what is staged. */
+  readonly #scheduleTurn = (): void => {
+    if (this.#scheduled !== 'turn') return
+    if (this.#staging.count > 0) setImmediate(this.#submitScheduled)
+    else this.#scheduled = 'no'
   }
 
   readonly #submitScheduled = (): void => {
@@ -301,6 +317,10 @@ export class Appender {
     this.#takeAhead()
     const staging = this.#staging
     if (staging.count === 0) return
+    if (!this.#options.acknowledgedWhenDurable && this.#current.waiting.length === 0) {
+      this.#submitUnawaited(streamSubmit)
+      return
+    }
     const batch = this.#takeCurrent()
     if (batch.waiting.length > 0) {
       batch.shards = new Uint32Array(batch.records)
@@ -320,6 +340,30 @@ export class Appender {
       this.#enqueue(batch)
       if (this.#inFlight.length === 1) this.#settle()
     } else for (const waiting of batch.waiting) waiting.resolve(batch)
+  }
+
+  /** Hands over records that no promise waits for and that are acknowledged when `submit` returns: the short way. */
+  #submitUnawaited(submit: typeof streamSubmit): void {
+    const staging = this.#staging
+    if (staging.count === 0) return
+    if (this.#handed !== staging.bytes) this.#handStaging(staging.bytes)
+    try {
+      const keyBytes = staging.writeKeys()
+      const fired = submit(this.#handle, staging.length, keyBytes, staging.count)
+      if (fired !== 0) wakeSoon(fired)
+      this.#current.appended = 0
+    } catch (error) {
+      const batch = this.#current
+      this.#current = new Sent()
+      this.#fail(batch, fromNative(error))
+    } finally {
+      staging.clear()
+    }
+  }
+
+  #handStaging(bytes: Buffer): void {
+    mapped(() => this.#native.setStaging(bytes))
+    this.#handed = bytes
   }
 
   #enqueue(batch: Sent): void {

@@ -5,10 +5,10 @@
  * native side had to copy (records near the published tail, `copy: true`, or a runtime without external buffers).
  * Waiting is armed first and looked at second, so that no wake-up is lost.
  */
-import { readerNext, type NativeReader } from './binding.js'
-import { Batch, Window, type RecordSource } from './batch.js'
+import { readerNext, readerPollFor, type NativeReader } from './binding.js'
+import { Batch, Source, Window, type RecordSource } from './batch.js'
 import { aborted, closed, invalidArgument, mapped, type MillraceError } from './errors.js'
-import { keepAlive, listen, unlisten } from './events.js'
+import { keepAlive, type Bell } from './events.js'
 import type { SegmentViews } from './segments.js'
 
 /** A window is replaced when it has no room for one more batch; a small one would be replaced all the time. */
@@ -20,15 +20,17 @@ const SLAB_TOO_SMALL = -2
 /** Slots of the window's header. */
 const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4 } as const
 const IN_SLAB = 0xffff_ffff
-const EMPTY = Buffer.alloc(0)
+const EMPTY = new Source(Buffer.alloc(0))
 /** A loop over batches that are all there already still gives the event loop a turn this often, in milliseconds. */
 const TURN_MS_MAX = 10
-/** Looks at the mapped word between two looks at the clock. */
-const SPINS_PER_CLOCK = 256
+/** The longest time that one native call spins, in milliseconds: a program can be interrupted in between. */
+const SPIN_MS_MAX = 1000
 
 /** What a reader must know; made by {@link Stream.read}. @internal */
 export interface ReaderSetup<T> {
-  readonly open: (wakeId: number) => NativeReader
+  readonly open: () => NativeReader
+  /** Rings when there may be more. */
+  readonly bell: Bell
   readonly source: RecordSource<T>
   readonly segments: SegmentViews
   readonly follow: boolean
@@ -55,13 +57,12 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   readonly #native: NativeReader
   /** The native reader's number, by which the hot call finds it. */
   readonly #handle: number
-  readonly #wakeId: number
   readonly #waiting: Waiter<T>[] = []
   #window: Window
-  #slab: Buffer = EMPTY
+  #slab = EMPTY
   #slabUsed = 0
   /** The current segment's bytes; the reader keeps them so that a walk through a segment maps it once. */
-  #segment: Buffer = EMPTY
+  #segment = EMPTY
   #segmentId = IN_SLAB
   /** The mapped word that says how much is published; never leaves this object. */
   #tail: Int32Array | undefined
@@ -76,13 +77,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     if (setup.signal?.aborted) throw aborted(setup.signal)
     this.#setup = setup
     this.#window = new Window(Math.max(setup.maxRecords * 2, DESCRIPTORS_MIN))
-    this.#wakeId = listen(this.#wake)
-    try {
-      this.#native = mapped(() => setup.open(this.#wakeId))
-    } catch (error) {
-      unlisten(this.#wakeId)
-      throw error
-    }
+    this.#native = mapped(setup.open)
     this.#handle = this.#native.handle
     this.#setBuffers()
     setup.signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -105,7 +100,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
       this.#waiting.push({ resolve, reject })
       if (this.#waiting.length > 1) return
       keepAlive.hold()
-      if (this.#setup.polled) setImmediate(this.#wake)
+      this.#wakeLater()
     })
   }
 
@@ -126,13 +121,14 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
 
   /** Spins for at most `ms` milliseconds until there is a batch. It blocks the event loop meanwhile. */
   pollFor(ms: number): Batch<T> | undefined {
+    this.#checkNobodyWaits()
     const until = performance.now() + ms
+    let left = ms
     do {
-      for (let spin = 0; spin < SPINS_PER_CLOCK; spin += 1) {
-        const batch = this.poll()
-        if (batch !== undefined || this.#state === 'ended') return batch
-      }
-    } while (performance.now() < until)
+      const batch = this.#step(false, this.#setup.follow ? Math.min(left, SPIN_MS_MAX) : 0)
+      if (batch !== undefined || this.#state === 'ended') return batch
+      left = until - performance.now()
+    } while (left > 0)
     return undefined
   }
 
@@ -200,20 +196,23 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     return batch
   }
 
-  #step(arm: boolean): Batch<T> | undefined {
+  /** One native call; at the tail it spins for so many milliseconds. */
+  #step(arm: boolean, spinMs = 0): Batch<T> | undefined {
     if (this.#state === 'ended') return undefined
     this.#checkOpen()
-    if (this.#slabUsed > 0 && this.#slab.length === 0) this.#replaceSlab(0)
+    if (this.#slabUsed > 0 && this.#slab.isGone) this.#replaceSlab(0)
     const window = this.#roomyWindow()
     window.header[HEADER.first] = window.used
     window.header[HEADER.slabUsed] = this.#slabUsed
-    const count = mapped(() => readerNext(this.#handle, arm))
+    const count = mapped(() =>
+      spinMs > 0 ? readerPollFor(this.#handle, spinMs * 1000) : readerNext(this.#handle, arm),
+    )
     if (count > 0) return this.#batch(window, count)
     if (count === SLAB_TOO_SMALL) {
       this.#replaceSlab(Math.max(SLAB_BYTES, window.header[HEADER.slabWanted] as number))
-      return this.#step(arm)
+      return this.#step(arm, spinMs)
     }
-    if (count === 0) return this.#step(arm)
+    if (count === 0) return this.#step(arm, spinMs)
     if (count === AT_TAIL && !this.#setup.follow) this.#finish('ended')
     return undefined
   }
@@ -237,18 +236,18 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
 
   /** When there is no room, and when the program gave the memory away (a transfer): it must not be written to then. */
   #replaceSlab(bytes: number): void {
-    this.#slab = bytes === 0 ? EMPTY : Buffer.allocUnsafeSlow(bytes)
+    this.#slab = bytes === 0 ? EMPTY : new Source(Buffer.allocUnsafeSlow(bytes))
     this.#slabUsed = 0
     this.#setBuffers()
   }
 
   #setBuffers(): void {
-    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab))
+    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab.bytes))
   }
 
-  #segmentView(id: number): Buffer {
+  #segmentView(id: number): Source {
     // A view of no bytes is one that the program gave away.
-    if (id !== this.#segmentId || this.#segment.length === 0) {
+    if (id !== this.#segmentId || this.#segment.isGone) {
       this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.mapSegment()))
       this.#segmentId = id
     }
@@ -266,7 +265,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     return this.#tail
   }
 
-  /** Called by the native channel, and in each turn of the event loop by a polled reader. */
+  /** Called when the bell rings, and in each turn of the event loop by a polled reader. */
   readonly #wake = (): void => {
     while (this.#waiting.length > 0) {
       let result: IteratorResult<Batch<T>> | undefined
@@ -277,7 +276,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
         return
       }
       if (result === undefined) {
-        if (this.#setup.polled) setImmediate(this.#wake)
+        this.#wakeLater()
         return
       }
       const waiter = this.#waiting.shift() as Waiter<T>
@@ -286,12 +285,21 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     }
   }
 
+  /** What is armed rings the bell in a later turn, or microtask, of this thread: nothing can come in between. */
+  #wakeLater(): void {
+    if (this.#setup.polled) setImmediate(this.#wake)
+    else this.#setup.bell.wait(this.#wake)
+  }
+
   readonly #onAbort = (): void => {
     if (this.#state === 'open') this.closeWith(aborted(this.#setup.signal as AbortSignal))
   }
 
   #stopWaiting(): Waiter<T>[] {
-    if (this.#waiting.length > 0) keepAlive.release()
+    if (this.#waiting.length > 0) {
+      keepAlive.release()
+      this.#setup.bell.forget(this.#wake)
+    }
     return this.#waiting.splice(0)
   }
 
@@ -300,7 +308,6 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     const first = this.#state === 'open'
     this.#state = state
     if (!first) return
-    unlisten(this.#wakeId)
     this.#setup.signal?.removeEventListener('abort', this.#onAbort)
     this.#native.close()
     this.#segment = EMPTY

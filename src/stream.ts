@@ -8,7 +8,7 @@ import type { Codec } from './codec.js'
 import { aborted, closed, mapped, mappedAsync, type MillraceError } from './errors.js'
 import { describeStream, nativeStart, shardNumber } from './describe.js'
 import { retentionHours } from './duration.js'
-import { notifier } from './events.js'
+import { Bell, notifier } from './events.js'
 import type { PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
 import type { Appender } from './put.js'
 import { PutGroup, type PutResult } from './put-result.js'
@@ -45,6 +45,9 @@ export class Stream<T = Uint8Array> {
   readonly #source: RecordSource<T>
   readonly #segments = new SegmentViews()
   readonly #readers = new Set<Reader<T>>()
+  /** What readers wait for that see records before their sync, and after it. */
+  #publishedBell: Bell | undefined
+  #durableBell: Bell | undefined
   #closed = false
 
   /** @internal */
@@ -186,8 +189,10 @@ export class Stream<T = Uint8Array> {
       maxRecords,
       maxBytes,
     }
+    const bell = request.published ? (this.#publishedBell ??= new Bell()) : (this.#durableBell ??= new Bell())
     const reader = new Reader<T>({
-      open: (wakeId) => native.openReader(request, notifier(), wakeId),
+      open: () => native.openReader(request, notifier(), bell.id),
+      bell,
       source: this.#source,
       segments: this.#segments,
       follow: options.follow ?? true,
@@ -220,6 +225,8 @@ export class Stream<T = Uint8Array> {
     } finally {
       this.#closed = true
       for (const reader of this.#readers) reader.closeWith(error)
+      this.#publishedBell?.close()
+      this.#durableBell?.close()
     }
   }
 

@@ -193,6 +193,47 @@ test('several calls of next that wait are answered in order', async () => {
   expect(seen).toEqual(keys(10))
 })
 
+test('what a thread publishes reaches all its waiting readers before the event loop turns', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('near', { durability: 'os' })
+  const readers = keys(50).map(() => stream.read())
+  let seen = 0
+  const waiting = readers.map(async (reader) => {
+    const { value } = await reader.next()
+    seen += value?.length ?? 0
+  })
+  readers[7]?.close()
+  for (let round = 0; round < 3; round += 1) stream.append({ partitionKey: 'k', data: bytes('x') })
+  stream.flushSync()
+  expect(seen).toBe(0)
+  // Microtasks alone: no timer, no input and no thread's message comes in between.
+  for (let hop = 0; hop < 100; hop += 1) await Promise.resolve()
+  expect(seen).toBe(49 * 3)
+  await Promise.all(waiting)
+})
+
+test('readers of one stream with different visibility are each woken by what they wait for', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('two-bells')
+  const durable = stream.read()
+  const published = stream.read({ visibility: 'published' })
+  for (let round = 0; round < 20; round += 1) {
+    const both = [durable.next(), published.next()]
+    await stream.put({ partitionKey: 'k', data: bytes(String(round)) })
+    for (const { value } of await Promise.all(both)) expect(text(value?.data(0) as Uint8Array)).toBe(String(round))
+  }
+})
+
+test('pollFor returns at once at the end of a read that does not follow', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('ends', { durability: 'os' })
+  await appendKeys(stream, keys(3))
+  const reader = stream.read(fromStart)
+  expect(reader.pollFor(60_000)?.length).toBe(3)
+  expect(reader.pollFor(60_000)).toBe(undefined)
+  expect(reader.ended).toBe(true)
+})
+
 test('the tail says how far behind a batch is', async () => {
   const millrace = await openStore()
   const stream = await millrace.createStream('behind', { durability: 'os' })

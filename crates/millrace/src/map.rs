@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 #[cfg(loom)]
 use crate::sync::atomic::{AtomicU32, Ordering};
@@ -110,6 +110,21 @@ impl WritableMap {
         // writer's lock keeps others away.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
         true
+    }
+
+    /// Makes the pages that hold the bytes of `range` ready for stores; changes no byte. What lies beyond the map is
+    /// passed over.
+    pub fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        let page = rustix::param::page_size();
+        let (start, end) = (range.start / page * page, range.end.min(self.0.bytes));
+        if start >= end {
+            return Ok(());
+        }
+        // SAFETY: the start was checked to lie inside of the mapping, and is that of a page.
+        let first = unsafe { self.0.start.as_ptr().cast::<u8>().add(start) };
+        // SAFETY: mapped memory of that length; the kernel does there what a store of the present bytes would do.
+        let populated = unsafe { rustix::mm::madvise(first.cast(), end - start, Advice::LinuxPopulateWrite) };
+        Ok(populated?)
     }
 }
 
@@ -249,6 +264,21 @@ mod tests {
         unsafe { private.as_ptr().write(9) };
         assert_eq!(shared.bytes(0..1), Some(&[7][..]));
         assert_eq!(shared.bytes(8190..8193), None);
+    }
+
+    #[test]
+    fn pages_made_ready_for_stores_keep_their_bytes() {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&[7; 12_288]).expect("written");
+        let (shared, writable) = (SharedMap::new(file.as_fd(), 12_288), WritableMap::new(file.as_fd(), 12_288));
+        let (shared, writable) = (shared.expect("mapped"), writable.expect("mapped"));
+        assert!(writable.store(&[9; 10], 5_000));
+        // A kernel before 5.14 does not know how, and then nothing happens.
+        let _slower_without = writable.populate(100..1 << 20);
+        writable.populate(1 << 20..2 << 20).expect("nothing to do beyond the map");
+        let mut expected = [7; 12_288];
+        expected[5_000..5_010].fill(9);
+        assert_eq!(shared.bytes(0..12_288), Some(&expected[..]));
     }
 
     #[test]

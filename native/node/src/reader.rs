@@ -6,9 +6,10 @@
 //! stands in a segment: the walk ends where the bytes are no records, and that is an error.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use millrace::format::record::Records;
-use millrace::{Chunk, Error, Kind, Registration, RunView, SegmentFile, Step, Stream, Visibility};
+use millrace::{Chunk, Error, Kind, RunView, SegmentFile, Step, Stream, Visibility};
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
@@ -16,12 +17,14 @@ use napi_derive::napi;
 use crate::buffers::{segment_buffer, tail_buffer};
 use crate::error::{coded, internal};
 use crate::handles::Table;
-use crate::notifier::Alarm;
+use crate::notifier::Bell;
 use crate::window::{Cursor, IN_SLAB, Limits, RunHead, Slot, Window};
 
 /// What [`reader_next`] returns when it described no record.
 const AT_TAIL: i32 = -1;
 const SLAB_TOO_SMALL: i32 = -2;
+/// Looks at the tail between two looks at the clock.
+const SPINS_PER_CLOCK: u32 = 2048;
 
 thread_local! {
     static READERS: Table<OpenReader> = const { Table::new() };
@@ -46,9 +49,7 @@ struct OpenReader {
     stream: Stream,
     reader: millrace::Reader,
     delivery: Delivery,
-    alarm: Arc<Alarm>,
-    // Made when the reader first waits: an append pays for waiters only.
-    registration: Option<Registration>,
+    bell: Arc<Bell>,
     pending: Option<Pending>,
     last_file: Option<Arc<SegmentFile>>,
     // The window and the slab.
@@ -63,17 +64,8 @@ struct Pending {
 }
 
 impl NativeReader {
-    pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, alarm: Arc<Alarm>) -> Self {
-        let open = OpenReader {
-            stream,
-            reader,
-            delivery,
-            alarm,
-            registration: None,
-            pending: None,
-            last_file: None,
-            buffers: None,
-        };
+    pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, bell: Arc<Bell>) -> Self {
+        let open = OpenReader { stream, reader, delivery, bell, pending: None, last_file: None, buffers: None };
         NativeReader { handle: READERS.with(|readers| readers.insert(open)), closed: false }
     }
 
@@ -104,6 +96,13 @@ impl Drop for NativeReader {
 #[napi(catch_unwind)]
 pub fn reader_next(handle: u32, arm: bool) -> napi::Result<i32> {
     READERS.with(|readers| readers.with(handle, |open| open.next(arm)))
+}
+
+/// Like [`reader_next`], but looks for at most so many microseconds until there are records: the quickest way to see
+/// them. It blocks the calling thread meanwhile.
+#[napi(catch_unwind)]
+pub fn reader_poll_for(handle: u32, microseconds: u32) -> napi::Result<i32> {
+    READERS.with(|readers| readers.with(handle, |open| open.poll_for(Duration::from_micros(microseconds.into()))))
 }
 
 #[napi]
@@ -164,6 +163,24 @@ impl NativeReader {
 }
 
 impl OpenReader {
+    fn poll_for(&mut self, duration: Duration) -> napi::Result<i32> {
+        #[expect(clippy::disallowed_methods, reason = "the caller asked to spin for so much of the machine's time")]
+        let now = Instant::now;
+        let until = now() + duration;
+        loop {
+            // Each look at the clock is a whole look at the stream too, which also notices that it was closed.
+            let outcome = self.next(false)?;
+            if outcome != AT_TAIL || now() >= until {
+                return Ok(outcome);
+            }
+            for _ in 0..SPINS_PER_CLOCK {
+                if !self.reader.is_at_tail() {
+                    break;
+                }
+            }
+        }
+    }
+
     fn next(&mut self, arm: bool) -> napi::Result<i32> {
         let Some((mut window, mut slab)) = self.buffers.take() else { return Err(internal("no buffers were set")) };
         let outcome = self.next_into(&mut window, &mut slab, arm);
@@ -192,11 +209,7 @@ impl OpenReader {
         if !arm {
             return Ok(false);
         }
-        if self.registration.is_none() {
-            let change = self.stream.change_of(self.delivery.visibility);
-            self.registration = Some(self.stream.on_change(change, Arc::clone(&self.alarm) as _));
-        }
-        self.alarm.arm();
+        self.bell.arm(&self.stream, self.stream.change_of(self.delivery.visibility));
         self.fetch_once()
     }
 

@@ -1,18 +1,16 @@
 //! One stream of an environment: appends whole batches, tells what is acknowledged, opens readers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use millrace::{
-    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Registration, Staged, StartAt, Stream, Visibility,
-};
-use napi::bindgen_prelude::{AsyncTask, BigInt};
+use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Staged, StartAt, Stream, Visibility};
+use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 
 use crate::ahead::Ahead;
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
-use crate::notifier::{Alarm, NativeNotifier};
+use crate::notifier::{Alarm, Bell, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
 use crate::task::{Blocking, promise};
 
@@ -25,6 +23,9 @@ thread_local! {
 pub struct NativeStream {
     stream: Stream,
     acknowledged: Arc<Alarm>,
+    // Shared by all readers that see records at the same moment: before their sync, and after it.
+    before_sync: OnceLock<Arc<Bell>>,
+    after_sync: OnceLock<Arc<Bell>>,
     // Given when first asked for: a stream is opened on another thread than the table's.
     handle: Option<u32>,
 }
@@ -32,12 +33,12 @@ pub struct NativeStream {
 /// The hot half of a stream.
 struct Writer {
     stream: Stream,
-    acknowledged: Arc<Alarm>,
-    // Made when somebody first waits: an append pays for waiters only.
-    registration: Option<Registration>,
+    acknowledged: Bell,
     placements: Vec<Placement>,
     // Made for the first batch that goes ahead.
     ahead: Option<Ahead>,
+    // Handed over once and not at each call, because taking a typed array apart costs as much as an append.
+    staging: Option<Uint8Array>,
 }
 
 /// Where a reader starts and what it sees.
@@ -60,7 +61,7 @@ pub struct NativeReadRequest {
 
 impl NativeStream {
     pub fn new(stream: Stream, acknowledged: Arc<Alarm>) -> Self {
-        NativeStream { stream, acknowledged, handle: None }
+        NativeStream { stream, acknowledged, before_sync: OnceLock::new(), after_sync: OnceLock::new(), handle: None }
     }
 }
 
@@ -109,6 +110,18 @@ pub fn stream_take_ahead(handle: u32) -> napi::Result<f64> {
     Ok(place(end))
 }
 
+/// Appends records as [`stream_append`] does, from the staging buffer, for which nobody waits: all of them or none. Returns the id that this has fired in this thread, or 0: its listener must be called soon.
+#[napi(catch_unwind)]
+pub fn stream_submit(handle: u32, length: u32, key_bytes: u32, count: u32) -> napi::Result<u32> {
+    WRITERS.with(|writers| writers.with(handle, |writer| writer.submit(length, key_bytes, count)))
+}
+
+/// The same, and returns when they are on disk: the calling thread syncs.
+#[napi(catch_unwind)]
+pub fn stream_submit_synced(handle: u32, length: u32, key_bytes: u32, count: u32) -> napi::Result<u32> {
+    WRITERS.with(|writers| writers.with(handle, |writer| writer.submit_synced(length, key_bytes, count)))
+}
+
 /// The place up to which all is acknowledged. The stream's id fires when it moves next.
 #[napi(catch_unwind)]
 pub fn stream_arm_acknowledged(handle: u32) -> napi::Result<f64> {
@@ -149,12 +162,22 @@ impl Writer {
         self.ahead.as_mut().is_some_and(|ahead| ahead.start(&self.stream, batch))
     }
 
+    fn submit(&mut self, length: u32, key_bytes: u32, count: u32) -> napi::Result<u32> {
+        let batch = staged_batch(self.staging.as_deref().unwrap_or_default(), length, key_bytes, count)?;
+        self.acknowledged.alarm().keeping(|| self.stream.append(batch, None, Commit::Engine).map(|_| ()))
+    }
+
+    fn submit_synced(&mut self, length: u32, key_bytes: u32, count: u32) -> napi::Result<u32> {
+        let batch = staged_batch(self.staging.as_deref().unwrap_or_default(), length, key_bytes, count)?;
+        self.acknowledged.alarm().keeping(|| {
+            self.stream.append(batch, None, Commit::Caller)?;
+            self.stream.flush()
+        })
+    }
+
     fn arm_acknowledged(&mut self) -> Position {
-        if self.registration.is_none() {
-            self.registration = Some(self.stream.on_change(Change::Durable, Arc::clone(&self.acknowledged) as _));
-        }
         // Armed first and looked at second, so that no change falls in between.
-        self.acknowledged.arm();
+        self.acknowledged.arm(&self.stream, Change::Durable);
         self.stream.acknowledged()
     }
 }
@@ -164,15 +187,27 @@ impl NativeStream {
     /// The stream's number for [`stream_append`] and [`stream_arm_acknowledged`].
     #[napi(catch_unwind)]
     pub fn handle(&mut self) -> u32 {
-        let NativeStream { stream, acknowledged, handle } = self;
+        let NativeStream { stream, acknowledged, handle, .. } = self;
         let writer = || Writer {
             stream: stream.clone(),
-            acknowledged: Arc::clone(acknowledged),
-            registration: None,
+            acknowledged: Bell::new(Arc::clone(acknowledged)),
             placements: Vec::new(),
             ahead: None,
+            staging: None,
         };
         *handle.get_or_insert_with(|| WRITERS.with(|writers| writers.insert(writer())))
+    }
+
+    /// Sets the buffer that [`stream_submit`] takes records from.
+    #[napi(catch_unwind)]
+    pub fn set_staging(&mut self, staging: Uint8Array) -> napi::Result<()> {
+        let handle = self.handle();
+        WRITERS.with(|writers| {
+            writers.with(handle, |writer| {
+                writer.staging = Some(staging);
+                Ok(())
+            })
+        })
     }
 
     /// Whether it was deleted, in whatever thread.
@@ -214,7 +249,7 @@ impl NativeStream {
         describe(&self.stream.describe())
     }
 
-    /// A reader, whose id is `wake_id`.
+    /// A reader. The readers of one visibility share a wake-up, whose id is the `wake_id` of the first.
     #[napi(catch_unwind)]
     pub fn open_reader(
         &self,
@@ -232,7 +267,9 @@ impl NativeStream {
             records_max: request.max_records as usize,
             bytes_max: request.max_bytes as usize,
         };
-        Ok(NativeReader::new(self.stream.clone(), reader, delivery, notifier.alarm(wake_id)))
+        let bell = if request.published { &self.before_sync } else { &self.after_sync };
+        let bell = bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id))));
+        Ok(NativeReader::new(self.stream.clone(), reader, delivery, Arc::clone(bell)))
     }
 
     fn start_at(&self, request: &NativeReadRequest) -> millrace::Result<StartAt> {

@@ -9,13 +9,18 @@ use super::segment::Segment;
 use super::{Log, LogConfig, Tail, Writer};
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::RunKind;
-use crate::format::index::Waypoint;
+use crate::format::index::{WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
 use crate::format::snapshot::Opening;
 use crate::format::{Position, u32_of};
 
 /// The largest frame that is stored through the map, in bytes: beyond it a write costs no more.
 const STORED_BYTES_MAX: usize = 2048;
+
+/// So far ahead of small frames pages are made ready for their stores, in bytes: a fault for each page, and for each
+/// page that the kernel has written out, is taken by the keeper then and not by an append. What stands ready is dirty,
+/// so it is no more than what a writer of a thousand records a second fills within seconds.
+const POPULATE_BYTES: u32 = 256 << 10;
 
 /// How many segments are passed over for a frame that holds frames, before it is refused: more than stand prepared.
 const ROLLS_MAX: usize = 16;
@@ -133,11 +138,19 @@ impl Log {
         let records = draft.records();
         let (bytes, checksum) = draft.place(place);
         let small = self.config.stores_small_frames && bytes.len() <= STORED_BYTES_MAX;
-        if !(small && writer.file.store(bytes, writer.offset)) {
+        let stored = small && writer.file.store(bytes, writer.offset);
+        if !stored {
             writer.file.file.write_at(bytes, u64::from(writer.offset)).map_err(|error| self.write_failed(error))?;
         }
         let waypoint = Waypoint { offset: writer.offset, sequence: writer.next_sequence, arrival_ms: place.arrival_ms };
-        writer.segment.note(waypoint);
+        if writer.offset >= writer.waypoint_at {
+            writer.segment.note(waypoint);
+            writer.waypoint_at = writer.offset + WAYPOINT_BYTES;
+        }
+        let wants_pages = stored && writer.offset >= writer.populate_at;
+        if wants_pages {
+            writer.populate_at = writer.offset + POPULATE_BYTES / 2;
+        }
         let half = writer.capacity / 2;
         let crosses_half = writer.offset < half && writer.offset + u32_of(bytes.len()) >= half;
         writer.offset += u32_of(bytes.len());
@@ -146,10 +159,18 @@ impl Log {
         writer.last_arrival_ms = arrival_ms;
         writer.ends_with_mark = records == 0 && bytes.len() == crate::format::FRAME_ALIGNMENT as usize;
         self.publish(writer);
-        if crosses_half {
+        if crosses_half || wants_pages {
             self.ask_for_upkeep();
         }
         Ok(())
+    }
+
+    /// Makes pages ready for the small frames that come next.
+    pub(super) fn populate_ahead(&self) {
+        let writer = self.writer.lock();
+        let (file, from) = (Arc::clone(&writer.file), writer.offset);
+        drop(writer);
+        file.populate(from, from.saturating_add(POPULATE_BYTES).min(file.bytes));
     }
 
     fn write_failed(&self, error: std::io::Error) -> Error {
@@ -245,6 +266,8 @@ pub(super) fn open_segment(
         reserved_until: reserved.end,
         last_checksum,
         last_arrival_ms: arrival_ms,
+        waypoint_at: SEGMENT_HEADER_BYTES + WAYPOINT_BYTES,
+        populate_at: 0,
         ends_with_mark: false,
         unsynced: Vec::new(),
         closed: false,

@@ -36,7 +36,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
-use crate::sync::{Mutex, OnceLock, RwLock};
+use crate::sync::{Apart, Mutex, OnceLock, RwLock};
 use notify::Notifier;
 use prepare::Pace;
 use reach::Reach;
@@ -116,6 +116,10 @@ struct Writer {
     reserved_until: u64,
     last_checksum: u32,
     last_arrival_ms: u64,
+    // From here on the next frame is worth a waypoint.
+    waypoint_at: u32,
+    // From here on the next small frame asks for pages to be made ready for those behind it.
+    populate_at: u32,
     // The last frame is a mark, so another mark would say nothing new.
     ends_with_mark: bool,
     // Finished files that hold bytes which no sync has covered yet, oldest first.
@@ -127,11 +131,11 @@ struct Writer {
 pub(crate) struct Log {
     pub(crate) config: LogConfig,
     pub(crate) environment: Environment,
-    writer: Mutex<Writer>,
+    writer: Apart<Mutex<Writer>>,
     // Held by the one who syncs.
     sync: Mutex<()>,
-    published: Reach,
-    durable: Reach,
+    published: Apart<Reach>,
+    durable: Apart<Reach>,
     segments: RwLock<Vec<Arc<Segment>>>,
     ahead: Mutex<prepare::Ahead>,
     notifier: Arc<Notifier>,
@@ -234,6 +238,7 @@ impl Log {
         if self.writer.lock().closed {
             return Ok(());
         }
+        self.populate_ahead();
         self.prepare_ahead(Pace::Writer)?;
         self.seal_finished()
     }

@@ -23,7 +23,7 @@ use crate::format::index::{self, INDEX_HEADER_BYTES, Summary, Waypoint};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::format::{FRAME_ALIGNMENT, Position, SEGMENT_NUMBER_LIMIT};
-use crate::sync::{Mutex, OnceLock, RwLock};
+use crate::sync::{Apart, Mutex, OnceLock, RwLock};
 
 /// The first segment's number and the first sequence of a log: 0 means "before everything".
 pub(super) const FIRST: u32 = 1;
@@ -295,10 +295,10 @@ impl Log {
         Arc::new(Log {
             config,
             environment,
-            writer: Mutex::new(writer),
+            writer: Apart(Mutex::new(writer)),
             sync: Mutex::new(()),
-            published: Reach::new(end, next_sequence),
-            durable: Reach::new(end, next_sequence),
+            published: Apart(Reach::new(end, next_sequence)),
+            durable: Apart(Reach::new(end, next_sequence)),
             segments: RwLock::new(segments),
             ahead: Mutex::new(ahead),
             notifier: Arc::new(Notifier::default()),
@@ -367,6 +367,8 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
         reserved_until: header.reserved_until,
         last_checksum: tail.last_checksum,
         last_arrival_ms: tail.last_arrival_ms,
+        waypoint_at: 0,
+        populate_at: 0,
         ends_with_mark: true,
         unsynced: Vec::new(),
         closed: false,

@@ -17,6 +17,9 @@ use crate::map::{PrivateMap, SharedMap, WritableMap};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, OnceLock, RwLock};
 
+/// How many bytes are made ready for stores at a time: whoever maps memory in this process waits meanwhile.
+const POPULATE_STEP_BYTES: u32 = 64 << 10;
+
 /// The file of a segment.
 pub(crate) fn segment_path(directory: &Path, segment: u32) -> PathBuf {
     directory.join(format!("{segment:08x}.seg"))
@@ -53,6 +56,17 @@ impl SegmentFile {
     pub(crate) fn store(&self, frame: &[u8], offset: u32) -> bool {
         let map = self.stores.get_or_init(|| self.file.map_writable(self.bytes as usize).ok());
         map.as_ref().is_some_and(|map| map.store(frame, offset as usize))
+    }
+
+    /// Spares the stores between the two offsets their page faults. It is a help only: where it fails, they are slower.
+    pub(crate) fn populate(&self, from: u32, until: u32) {
+        let Some(map) = self.stores.get().and_then(Option::as_ref) else { return };
+        for start in (from..until).step_by(POPULATE_STEP_BYTES as usize) {
+            let end = until.min(start.saturating_add(POPULATE_STEP_BYTES));
+            if map.populate(start as usize..end as usize).is_err() {
+                return;
+            }
+        }
     }
 
     /// The shared map, made on first use.

@@ -93,7 +93,7 @@ impl KeySpan {
         usize::try_from(self.offset).expect("a usize holds an offset of 32 bits on every supported target")
     }
 
-    fn of(self, bytes: &[u8]) -> &[u8] {
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.offset()..][..self.len()]
     }
 

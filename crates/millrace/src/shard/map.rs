@@ -160,6 +160,13 @@ impl ShardMap {
         self.router.route(key)
     }
 
+    /// The open shard, where there is only one: each hash key belongs to it.
+    #[must_use]
+    pub fn only_open(&self) -> Option<ShardId> {
+        let [only] = self.router.ids[..] else { return None };
+        Some(only)
+    }
+
     /// All shards, open and closed, in the order of their ids.
     #[must_use]
     pub fn shards(&self) -> &[Shard] {

@@ -4,6 +4,7 @@ pub(crate) mod expiry;
 pub(crate) mod pack;
 pub mod reader;
 mod retention;
+mod single;
 pub mod staged;
 
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
 use crate::engine::Inner;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
+use crate::log::draft::FrameDraft;
 use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Apart, Mutex, RwLock};
 use pack::{Packer, Placement};
 use staged::Staged;
 
@@ -77,6 +79,11 @@ pub(crate) struct StreamInner {
     pub log: Arc<Log>,
     created_ms: u64,
     config: RwLock<StreamConfig>,
+    // Of the configuration, what never changes: read by each call, and no lock is taken for it.
+    durability: Durability,
+    record_bytes_max: u32,
+    // The frame of a record that is appended on its own.
+    single: Apart<Mutex<FrameDraft>>,
     codec: SequenceCodec,
     map: ShardMap,
     engine: Arc<Inner>,
@@ -129,6 +136,9 @@ impl StreamInner {
             name: entry.name.clone(),
             log,
             created_ms: entry.created_ms,
+            durability: entry.config.durability,
+            record_bytes_max: entry.config.max_record_bytes,
+            single: Apart(Mutex::default()),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
             map,
@@ -170,7 +180,7 @@ impl StreamInner {
     }
 
     fn durability(&self) -> Durability {
-        self.config.read().durability
+        self.durability
     }
 
     /// Where readers must stop.
@@ -206,19 +216,40 @@ impl Stream {
         commit: Commit,
     ) -> Result<Appended> {
         self.0.check_usable()?;
-        let mut packer = self.0.engine.take_packer();
-        let bytes_max = self.0.config.read().max_record_bytes;
-        packer.load(batch, bytes_max, &self.0.map)?;
-        self.note_opened()?;
-        let end = self.append_frames(&mut packer, batch, placements);
-        if batch.bytes() <= PACKER_BYTES_KEPT {
-            self.0.engine.keep_packer(packer);
-        }
+        // The first append since the opening goes the long way: it may have to tell the control log.
+        let end = if batch.count == 1 && batch.bytes() <= single::SINGLE_BYTES_MAX && self.0.was_opened() {
+            self.append_single(batch, placements)
+        } else {
+            self.append_packed(batch, placements)
+        };
         if commit == Commit::Engine {
             // Where a later frame was refused, those before it are in the log and become durable all the same.
             self.0.engine.committer.appended(&self.0.log, self.0.durability());
         }
         Ok(Appended { end: end? })
+    }
+
+    /// Appends one record in a frame of its own.
+    fn append_single(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
+        let mut draft = self.0.single.lock();
+        let shard = single::load(&mut draft, batch, self.0.record_bytes_max, &self.0.map)?;
+        let appended = self.0.log.append(&mut draft)?;
+        if let Some(placements) = placements {
+            placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
+        }
+        Ok(appended.end)
+    }
+
+    /// Appends any number of records, grouped by shard.
+    fn append_packed(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
+        let mut packer = self.0.engine.take_packer();
+        packer.load(batch, self.0.record_bytes_max, &self.0.map)?;
+        self.note_opened()?;
+        let end = self.append_frames(&mut packer, batch, placements);
+        if batch.bytes() <= PACKER_BYTES_KEPT {
+            self.0.engine.keep_packer(packer);
+        }
+        end
     }
 
     /// Appends what the packer was loaded with; returns the end of the last frame.

@@ -26,8 +26,8 @@ pub struct Placement {
 
 /// A staged record that has been checked.
 #[derive(Clone, Copy, Debug)]
-struct Checked {
-    header: RecordHeader,
+pub(super) struct Checked {
+    pub header: RecordHeader,
     /// Where its data starts.
     data: u32,
     /// Where its key starts.
@@ -73,10 +73,16 @@ impl Packer {
         self.hashes.clear();
         self.explicit.clear();
         self.done = 0;
-        let limits = Limits { bytes_max: bytes_max as usize, keys_are_ascii: keys.is_ascii() };
+        let limits = Limits::of(batch, bytes_max);
         let mut place = (0, 0);
         for index in 0..count {
-            place = self.check(batch, place, index, limits)?;
+            let (record, explicit) = Checked::of(batch, place, index, limits)?;
+            if let Some(hash) = explicit {
+                self.explicit.push((u32_of(index), hash));
+            }
+            self.spans.push(record.key());
+            self.staged.push(record);
+            place = record.end();
         }
         if place != (records.len(), keys.len()) {
             let (records, keys) = (records.len(), keys.len());
@@ -95,40 +101,6 @@ impl Packer {
             self.slots.resize(shards, Slot::default());
         }
         Ok(())
-    }
-
-    /// Checks the record whose header and key are at `place`, and returns where those of the next one are.
-    #[inline]
-    fn check(
-        &mut self,
-        Staged { records, keys, .. }: Staged<'_>,
-        (start, key): (usize, usize),
-        index: usize,
-        Limits { bytes_max, keys_are_ascii }: Limits,
-    ) -> Result<(usize, usize)> {
-        let header = records.get(start..).and_then(RecordHeader::decode).ok_or_else(|| cut_off(index))?;
-        let explicit = match header.flags {
-            0 => 0,
-            EXPLICIT_HASH_KEY => HASH_KEY_BYTES,
-            other => return Err(unknown_flags(index, other)),
-        };
-        let data = start + RECORD_HEADER_BYTES + explicit;
-        let (data_end, key_end) = (data + header.data_bytes as usize, key + header.key_bytes as usize);
-        if data_end - data + key_end - key > bytes_max {
-            return Err(too_large(index, bytes_max, header));
-        }
-        let text = keys.get(key..key_end).filter(|_| data_end <= records.len()).ok_or_else(|| cut_off(index))?;
-        // An ASCII key has as many characters as bytes.
-        if !(keys_are_ascii && (1..=KEY_CHARACTERS_MAX).contains(&text.len())) {
-            check_key(text, index)?;
-        }
-        if explicit > 0 {
-            let hash = records[start + RECORD_HEADER_BYTES..data].try_into().expect("16 bytes");
-            self.explicit.push((u32_of(index), HashKey(u128::from_be_bytes(hash))));
-        }
-        self.spans.push(KeySpan { offset: u32_of(key), len: header.key_bytes });
-        self.staged.push(Checked { header, data: u32_of(data), key: u32_of(key), shard: 0 });
-        Ok((data_end, key_end))
     }
 
     /// Lays out the next frame in `draft`, with as many records as fit; `false` when all are done. Where `placements`
@@ -199,9 +171,54 @@ impl Packer {
 }
 
 impl Checked {
+    /// Checks the record whose header and key are at `place`, the one of this index. Returns the hash key that its
+    /// caller chose with it.
+    #[inline]
+    pub fn of(
+        Staged { records, keys, .. }: Staged<'_>,
+        (start, key): (usize, usize),
+        index: usize,
+        Limits { bytes_max, keys_are_ascii }: Limits,
+    ) -> Result<(Checked, Option<HashKey>)> {
+        let header = records.get(start..).and_then(RecordHeader::decode).ok_or_else(|| cut_off(index))?;
+        let explicit = match header.flags {
+            0 => 0,
+            EXPLICIT_HASH_KEY => HASH_KEY_BYTES,
+            other => return Err(unknown_flags(index, other)),
+        };
+        let data = start + RECORD_HEADER_BYTES + explicit;
+        let (data_end, key_end) = (data + header.data_bytes as usize, key + header.key_bytes as usize);
+        if data_end - data + key_end - key > bytes_max {
+            return Err(too_large(index, bytes_max, header));
+        }
+        let text = keys.get(key..key_end).filter(|_| data_end <= records.len()).ok_or_else(|| cut_off(index))?;
+        // An ASCII key has as many characters as bytes.
+        if !(keys_are_ascii && (1..=KEY_CHARACTERS_MAX).contains(&text.len())) {
+            check_key(text, index)?;
+        }
+        let explicit = (explicit > 0).then(|| {
+            let hash = records[start + RECORD_HEADER_BYTES..data].try_into().expect("16 bytes");
+            HashKey(u128::from_be_bytes(hash))
+        });
+        Ok((Checked { header, data: u32_of(data), key: u32_of(key), shard: 0 }, explicit))
+    }
+
+    /// Where its key stands among the keys.
+    #[inline]
+    pub fn key(&self) -> KeySpan {
+        KeySpan { offset: self.key, len: self.header.key_bytes }
+    }
+
+    /// Where the header and the key of the next record stand.
+    #[inline]
+    pub fn end(&self) -> (usize, usize) {
+        let Checked { header, data, key, .. } = self;
+        (*data as usize + header.data_bytes as usize, *key as usize + header.key_bytes as usize)
+    }
+
     /// Writes the record as it stands on disk; `target` is as long.
     #[inline]
-    fn copy(&self, Staged { records, keys, .. }: Staged<'_>, target: &mut [u8]) {
+    pub fn copy(&self, Staged { records, keys, .. }: Staged<'_>, target: &mut [u8]) {
         let (header, rest) = target.split_at_mut(RECORD_HEADER_BYTES);
         header.copy_from_slice(&self.header.encode());
         let (key_bytes, key) = (self.header.key_bytes as usize, &keys[self.key as usize..]);
@@ -217,10 +234,17 @@ impl Checked {
 
 /// What a record of a batch must keep to.
 #[derive(Clone, Copy)]
-struct Limits {
+pub(super) struct Limits {
     /// Key and data together.
     bytes_max: usize,
     keys_are_ascii: bool,
+}
+
+impl Limits {
+    /// What the records of this batch must keep to.
+    pub fn of(batch: Staged<'_>, bytes_max: u32) -> Limits {
+        Limits { bytes_max: bytes_max as usize, keys_are_ascii: batch.keys.is_ascii() }
+    }
 }
 
 #[cold]
