@@ -5,6 +5,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { readRendered, render } from '../bench/render.js'
+import { loadResults } from '../bench/results.js'
 import { ERROR_CODES } from '../src/errors.js'
 
 const root = join(import.meta.dirname, '..')
@@ -136,6 +138,13 @@ describe('documents', () => {
     const machine =
       /(?:^|[\s"'`(=:])\/(?:root|home|work|Users)\/|https?:\/\/(?:localhost|(?:10|192\.168)\.)[^\s]*\/(?:npm|simple)/
     expect(breaches(files, (line, { path }) => path !== 'test/tidy.test.ts' && machine.test(line))).toEqual([])
+  })
+
+  test('docs/performance.md and its charts are what the results of the bench render to', () => {
+    const { page, charts } = readRendered()
+    const rendered = render(page, loadResults())
+    expect(rendered.page).toBe(page)
+    expect([...charts].toSorted()).toEqual([...rendered.charts].toSorted())
   })
 
   test('the lock file names no registry', () => {
