@@ -3,7 +3,7 @@
  * needs that crate.
  */
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** In what state `prepareFile` leaves a file. */
@@ -53,7 +53,11 @@ export interface Waker {
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const library = join(process.env['CARGO_TARGET_DIR'] ?? join(root, 'target'), 'release', 'libmillrace_limits.so')
+
+/** Where cargo puts what it builds. */
+export const targetFolder = resolve(root, process.env['CARGO_TARGET_DIR'] ?? 'target')
+
+const library = join(targetFolder, 'release', 'libmillrace_limits.so')
 
 /** Compiles the crate; cargo does nothing when it is up to date. */
 export function buildLimits(): void {

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
+import { compareWith } from './against.js'
 import { type Group, groups } from './contests/all.js'
 import { buildLimits, loadLimits } from './limits.js'
 import { describeRun, type Run } from './machine.js'
@@ -16,11 +17,16 @@ import { Workspace } from './workspace.js'
 
 const HELP = `npm run bench -- [options]
   --quick        about two minutes, with less data and fewer rounds; its rows are marked as such
-  --filter NAME  only the contests whose name contains NAME; the results of others stay
+  --filter NAME  only the contest NAME, or those whose name contains it; the results of others stay
   --list         print the names of the contests
   --dir DIR      where to put the data (default: the folder for temporary files)
-  --json FILE    write the rows {name, unit, median, min, max, against, ratio} to FILE as well
+  --json FILE    write the rows {name, unit, median, min, max, against, ratio, limit} to FILE as well
+  --rounds N     so many rounds a contest, in place of its own number
   --no-save      neither keep the results in bench/results nor render docs/performance.md
+  --against REV  compare with another revision, which is built here, or with a built checkout in the folder REV:
+                 runs of both builds in pairs; ends with 1 if a row got slower
+  --pairs N      so many pairs (default: 12)
+  --tolerance P  so many per cent may a row be slower beyond the noise (default: 10)
   --render       only render docs/performance.md from the results
   --help         this text`
 
@@ -32,6 +38,10 @@ const OPTIONS = {
   dir: { type: 'string', default: tmpdir() },
   'no-save': { type: 'boolean', default: false },
   render: { type: 'boolean', default: false },
+  rounds: { type: 'string' },
+  against: { type: 'string' },
+  pairs: { type: 'string', default: '12' },
+  tolerance: { type: 'string', default: '10' },
   help: { type: 'boolean', default: false },
 } as const
 
@@ -41,10 +51,17 @@ async function main(): Promise<void> {
   if (values.render) return renderPage()
   buildLimits()
   const workspace = new Workspace(values.dir)
-  const all = groups({ workspace, limits: loadLimits(), quick: values.quick })
+  const all = withRounds(groups({ workspace, limits: loadLimits(), quick: values.quick }), values.rounds)
   const chosen = choose(all, values.filter)
   if (values.list) return console.log(chosen.flatMap(({ contests }) => contests.map(({ name }) => name)).join('\n'))
   if (chosen.length === 0) throw new Error(`no contest has ${values.filter} in its name; --list shows them`)
+  if (values.against !== undefined) {
+    const contests = chosen.flatMap(({ contests }) => contests.map(({ name }) => name))
+    const { against } = values
+    const [pairs, tolerance] = [Number(values.pairs), Number(values.tolerance) / 100]
+    if (!(await compareWith({ workspace, against, contests, pairs, tolerance }))) process.exitCode = 1
+    return
+  }
   const run = describeRun(workspace.directory, values)
   printMachine(workspace.directory, values.quick ? 'quick' : 'full')
   const rows = await measure(chosen, all, run, !values['no-save'])
@@ -53,9 +70,18 @@ async function main(): Promise<void> {
 }
 
 function choose(all: readonly Group[], filter: string): Group[] {
+  const exact = all.some(({ contests }) => contests.some(({ name }) => name === filter))
+  const takes = (name: string) => (exact ? name === filter : name.includes(filter))
   return all
-    .map((group) => ({ ...group, contests: group.contests.filter(({ name }) => name.includes(filter)) }))
+    .map((group) => ({ ...group, contests: group.contests.filter(({ name }) => takes(name)) }))
     .filter(({ contests }) => contests.length > 0)
+}
+
+function withRounds(all: readonly Group[], text: string | undefined): readonly Group[] {
+  if (text === undefined) return all
+  const rounds = Number(text)
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`expected --rounds to be a whole number, got ${text}`)
+  return all.map((group) => ({ ...group, contests: group.contests.map((contest) => ({ ...contest, rounds })) }))
 }
 
 /** Runs the contests; a group is kept as soon as it is through, so that an interrupted run is not lost. */

@@ -50,10 +50,10 @@ export function printSummary(rows: readonly JudgedRow[], seconds: number): void 
   }
 }
 
-/** Writes the rows, without what only the table needs. */
+/** Writes the rows without their rounds; `limit` tells those that have no engine in them. */
 export function writeJson(path: string, rows: readonly JudgedRow[]): void {
-  const plain = rows.map(({ name, unit, median, min, max, against, ratio }): Row => {
-    return { name, unit, median, min, max, against, ratio }
+  const plain = rows.map(({ name, unit, median, min, max, against, ratio, targets }): Row & { limit: boolean } => {
+    return { name, unit, median, min, max, against, ratio, limit: against === null && targets.length === 0 }
   })
   writeFileSync(path, `${JSON.stringify(plain, undefined, 2)}\n`)
 }

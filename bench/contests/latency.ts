@@ -225,7 +225,7 @@ function latencySides(
   return [
     ...percentileSides({ name: limit, series: 'limit', chart: 'latency', x: how, run: bare }),
     ...percentileSides({ name, series: 'Millrace', chart: 'latency', x: how, against: limit, target, run }),
-    { name: `the publish call alone, ${how}, p50`, unit: 'µs', measure: publishUs },
+    { name: `the publish call alone, ${how}, p50`, unit: 'µs', measure: publishUs, against: `${name}, p50` },
   ]
 }
 
