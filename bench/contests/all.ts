@@ -7,7 +7,10 @@ import { diskContests } from './disk.js'
 import { latencyContests } from './latency.js'
 import { machineContests } from './machine.js'
 import { putContests } from './put.js'
+import { readerContests } from './readers.js'
 import { replayContests } from './replay.js'
+import { shardContests } from './shards.js'
+import { sizeContests } from './size.js'
 import { storeContests } from './store.js'
 
 /** Contests that belong together. */
@@ -25,6 +28,9 @@ export function groups(bench: Bench): Group[] {
     { name: 'put', contests: putContests(bench) },
     { name: 'replay', contests: replayContests(bench) },
     { name: 'latency', contests: latencyContests(bench) },
+    { name: 'readers', contests: readerContests(bench) },
+    { name: 'shards', contests: shardContests(bench) },
+    { name: 'size', contests: sizeContests(bench) },
     { name: 'store', contests: storeContests(bench) },
   ]
 }

@@ -124,7 +124,7 @@ fn write_and_sync(
 }
 
 /// JavaScript has no integer of 64 bits but the BigInt; sizes of files come as whole, positive float64.
-fn whole(bytes: f64) -> u64 {
+pub fn whole(bytes: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

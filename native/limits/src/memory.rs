@@ -30,3 +30,10 @@ pub fn checksums(bytes: u32, times: u32) -> f64 {
     }
     f64::from(bytes) * f64::from(times) / (monotonic_ns() - started) * 1e9
 }
+
+/// Takes `bytes` bytes of memory from the system, touches each page and gives them back: the next who needs memory gets
+/// pages that the machine's host has provided already, if there is a host.
+#[napi]
+pub fn touch_memory(bytes: f64) {
+    drop(black_box(vec![0xA5_u8; usize::try_from(crate::disk::whole(bytes)).unwrap_or(0)]));
+}
