@@ -8,6 +8,8 @@ import { COLORS, drawSvg } from './svg.js'
 
 const ROW_HEIGHT = 26
 const AXIS_HEIGHT = 34
+/** Between the names of two lines. */
+const LABEL_HEIGHT = 18
 /** Room for the longest name of a row. */
 const NAMES_WIDTH = 410
 
@@ -102,36 +104,60 @@ function percentileMarks(rows: readonly JudgedRow[], side: string, dy: number): 
   ]
 }
 
-/** Medians over a size, joined by series, with the spread of each. */
+/** Medians over a size, joined by series, with the spread of each; rates from zero on, times on a logarithmic scale. */
 export function drawLines(title: string, unit: string, x: string, rows: readonly JudgedRow[]): string {
   const dots = rows.flatMap((row) =>
     row.point === undefined ? [] : [{ ...row, at: Number(row.point.x), series: row.point.series }],
   )
-  // A logarithm has no place for none.
-  const logarithmic = dots.every(({ at }) => at > 0)
+  const rates = unit.endsWith('/s')
   const ticks = [...new Set(dots.map(({ at }) => at))].toSorted((a, b) => a - b)
+  // A logarithm has no place for none.
+  const type = ticks[0] === 0 ? 'sqrt' : 'log'
   return drawSvg({
     title: `${title} (${unit})`,
-    height: 320,
+    height: 330,
     plot: {
       marginLeft: 80,
       marginRight: 250,
-      marginBottom: 40,
-      x: { type: logarithmic ? 'log' : 'linear', label: `${x} →`, ticks, tickFormat: figure, grid: true, inset: 12 },
-      y: { zero: true, nice: true, label: `↑ ${unit}`, tickFormat: figure, grid: true },
+      marginBottom: 44,
+      x: {
+        type,
+        label: x,
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        ticks,
+        tickFormat: figure,
+        grid: true,
+        inset: 12,
+      },
+      y: { type: rates ? 'linear' : 'log', zero: rates, nice: true, label: null, tickFormat: figure, grid: true },
       color: { scheme: 'Observable10' },
       marks: [
-        Plot.ruleY([0]),
-        Plot.line(dots, { x: 'at', y: 'median', stroke: 'series', strokeWidth: 2 }),
         Plot.ruleX(dots, { x: 'at', y1: 'min', y2: 'max', stroke: 'series', strokeWidth: 1.5 }),
+        Plot.line(dots, { x: 'at', y: 'median', stroke: 'series', strokeWidth: 2 }),
         Plot.dot(dots, { x: 'at', y: 'median', fill: 'series', r: 4 }),
-        Plot.text(
-          dots,
-          Plot.selectMaxX({ x: 'at', y: 'median', z: 'series', text: 'series', textAnchor: 'start', dx: 12 }),
-        ),
+        ...lineLabels(dots),
       ],
     },
   })
+}
+
+/** The names of the lines at their ends, top down, each in its line's colour. */
+function lineLabels(dots: readonly { at: number; median: number; series: string }[]): Plot.Markish[] {
+  const ends = [...new Map(dots.toSorted((a, b) => a.at - b.at).map((dot) => [dot.series, dot])).values()]
+  return ends
+    .toSorted((a, b) => b.median - a.median)
+    .map((end, i) => {
+      const dy = i * LABEL_HEIGHT
+      return Plot.text([end], {
+        text: ({ series, median }: typeof end) => `● ${series}: ${figure(median)}`,
+        fill: 'series',
+        frameAnchor: 'top-right',
+        textAnchor: 'start',
+        dx: 12,
+        dy,
+      })
+    })
 }
 
 /** A row that is set beside nothing and promises nothing is what others are set beside. */

@@ -160,7 +160,7 @@ async function synced(bench: Bench): Promise<OpenContest> {
 async function atHalfRate(bench: Bench): Promise<OpenContest> {
   const { limits } = bench
   const { run, poll, close } = await openBoth(bench)
-  const count = bench.quick ? 20_000 : 100_000
+  const count = bench.quick ? 50_000 : 200_000
   const full: Sending = { pace: 'spin', intervalUs: 0, count }
   let half: Sending = full
   const measureMaximum = async () => {

@@ -102,13 +102,7 @@ fn fill(file: &File, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-fn write_and_sync(
-    path: &str,
-    mut offset: u64,
-    bytes_per_sync: usize,
-    syncs: u32,
-    wait: impl Fn(),
-) -> Result<Vec<f64>> {
+fn write_and_sync(path: &str, mut offset: u64, bytes_per_sync: usize, syncs: u32, wait: impl Fn()) -> Result<Vec<f64>> {
     let file = OpenOptions::new().write(true).open(path)?;
     let block = vec![0x77_u8; bytes_per_sync];
     let mut took = Vec::with_capacity(syncs as usize);
