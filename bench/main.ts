@@ -6,11 +6,12 @@ import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { compareWith } from './against.js'
+import { watchOthers } from './contention.js'
 import { type Group, groups } from './contests/all.js'
 import { buildLimits, loadLimits } from './limits.js'
 import { describeRun, type Run } from './machine.js'
 import { pageFile, render, writeRendered } from './render.js'
-import { printHeadings, printMachine, printRow, printSummary, writeJson } from './report.js'
+import { OTHERS_MAX, printHeadings, printMachine, printOthers, printRow, printSummary, writeJson } from './report.js'
 import { type ContestResult, loadResults, mergeContests, saveGroup } from './results.js'
 import { type JudgedRow, runContest } from './rows.js'
 import { Workspace } from './workspace.js'
@@ -92,10 +93,13 @@ async function measure(chosen: readonly Group[], all: readonly Group[], run: Run
   for (const { name, contests } of chosen) {
     const fresh: ContestResult[] = []
     for (const contest of contests) {
+      const share = watchOthers()
       const measured = await runContest(contest)
+      const others = share()
       measured.forEach(printRow)
+      if (others > OTHERS_MAX) printOthers(contest.name, others)
       rows.push(...measured)
-      fresh.push({ contest: contest.name, run, rows: measured })
+      fresh.push({ contest: contest.name, run, others, rows: measured })
     }
     if (save) keep(name, fresh, all)
   }

@@ -8,7 +8,8 @@ import { type Chart, chartsOf } from './charts/catalog.js'
 import { drawRatios } from './charts/kinds.js'
 import { describeTarget, figure, times } from './format.js'
 import { type Machine, machineText, projectRoot, type Run } from './machine.js'
-import type { ComparisonResult, GroupResult, Results } from './results.js'
+import { OTHERS_MAX } from './report.js'
+import type { ComparisonResult, ContestResult, GroupResult, Results } from './results.js'
 import type { JudgedRow, JudgedTarget, Row } from './rows.js'
 
 /** The page, and the folder of its charts. */
@@ -93,7 +94,7 @@ function ratioCharts(rows: readonly JudgedRow[]): Chart[] {
 function groupText({ contests }: GroupResult): string {
   const rows = contests.flatMap((contest) => contest.rows)
   const head = tableHead(['what', 'median', 'min – max', 'ratio (its min – max)', 'of', 'target'])
-  return [...head, ...rows.map(rowLine), '', ...provenance(contests)].join('\n')
+  return [...head, ...rows.map(rowLine), '', ...provenance(contests)].join('\n').trimEnd()
 }
 
 function rowLine(row: JudgedRow): string {
@@ -114,18 +115,29 @@ function plainSpread(values: readonly number[]): string {
   return `${figure(Math.min(...values))} – ${figure(Math.max(...values))}`
 }
 
-/** One line a run: what it measured, by which command, when, of what revision and where. */
+/** One line a run: what it measured, by which command, when, of what revision and where, and how undisturbed. */
 function provenance(contests: GroupResult['contests']): string[] {
-  const runs = new Map<string, { run: Run; names: string[] }>()
-  for (const { contest, run } of contests) {
-    const key = JSON.stringify(run)
-    runs.set(key, { run, names: [...(runs.get(key)?.names ?? []), contest] })
+  const runs = new Map<string, { run: Run; measured: ContestResult[] }>()
+  for (const result of contests) {
+    const key = JSON.stringify(result.run)
+    runs.set(key, { run: result.run, measured: [...(runs.get(key)?.measured ?? []), result] })
   }
-  return [...runs.values()].map(({ run, names }) => {
-    const what = runs.size === 1 ? 'Measured' : `${names.map((name) => `\`${name}\``).join(', ')}: measured`
+  return [...runs.values()].flatMap(({ run, measured }) => {
+    const names = measured.map(({ contest }) => `\`${contest}\``).join(', ')
+    const what = runs.size === 1 ? 'Measured' : `${names}: measured`
     const size = run.quick ? '**quick run**, ' : ''
-    return `${what} by \`${run.command}\`, ${size}${run.date}, revision ${run.commit}; ${machineText(run.machine)}.\n`
+    const line = `${what} by \`${run.command}\`, ${size}${run.date}, revision ${run.commit}; ${machineText(run.machine)}.`
+    return [line + disturbance(measured), '']
   })
+}
+
+/** Names the contests that others disturbed. */
+function disturbance(measured: readonly ContestResult[]): string {
+  const percent = ({ others }: ContestResult) => `${((others ?? 0) * 100).toFixed(0)} %`
+  const disturbed = measured.filter(({ others }) => (others ?? 0) > OTHERS_MAX)
+  if (disturbed.length === 0) return ''
+  const list = disturbed.map((result) => `\`${result.contest}\` ${percent(result)}`).join(', ')
+  return ` **Other work took so much of the processors meanwhile:** ${list}.`
 }
 
 function comparisonText({ machine, date, command, rows }: ComparisonResult): string {

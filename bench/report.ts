@@ -27,6 +27,14 @@ export function printRow(row: JudgedRow): void {
   console.log(`${cells.join(' ')}  ${verdict(row)}${row.against === null ? '' : `  of: ${row.against}`}`.trimEnd())
 }
 
+/** More than this share of the processors' time for others, and a contest says little. */
+export const OTHERS_MAX = 0.1
+
+/** Warns of other work on the machine. */
+export function printOthers(contest: string, others: number): void {
+  console.log(`noisy: ${(others * 100).toFixed(0)} % of the processors went to others during '${contest}'`)
+}
+
 /** Prints the names of the columns. */
 export function printHeadings(): void {
   const cells = [

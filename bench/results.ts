@@ -11,6 +11,8 @@ import type { JudgedRow, Row } from './rows.js'
 export interface ContestResult {
   readonly contest: string
   readonly run: Run
+  /** The share of the processors' time that went to other programs and the kernel's threads meanwhile, 0 to 1; null: not known. */
+  readonly others: number | null
   readonly rows: readonly JudgedRow[]
 }
 
@@ -74,9 +76,9 @@ export function saveGroup(group: GroupResult, folder = resultsFolder): void {
 /** A row a line, so that a change shows row by row; five significant digits are more than any run can repeat. */
 function stringify({ group, contests }: GroupResult): string {
   const line = (value: unknown) => JSON.stringify(value, rounded)
-  const blocks = contests.map(({ contest, run, rows }) => {
+  const blocks = contests.map(({ contest, run, others, rows }) => {
     const lines = rows.map((row) => `      ${line(row)}`).join(',\n')
-    return `  {"contest": ${line(contest)},\n    "run": ${line(run)},\n    "rows": [\n${lines}\n    ]}`
+    return `  {"contest": ${line(contest)},\n    "run": ${line(run)},\n    "others": ${line(others)},\n    "rows": [\n${lines}\n    ]}`
   })
   return `{"group": ${line(group)}, "contests": [\n${blocks.join(',\n')}\n]}`
 }

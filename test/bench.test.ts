@@ -80,7 +80,7 @@ describe('a contest', () => {
 
 test('a run of some contests leaves the results of the others, in the order of all', () => {
   const result = (contest: string, commit: string) =>
-    ({ contest, run: { commit }, rows: [] }) as unknown as ContestResult
+    ({ contest, run: { commit }, others: 0, rows: [] }) as unknown as ContestResult
   const merged = mergeContests(
     [result('a', 'old'), result('b', 'old'), result('gone', 'old')],
     [result('c', 'new'), result('a', 'new')],
