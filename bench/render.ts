@@ -140,7 +140,7 @@ function disturbance(measured: readonly ContestResult[]): string {
   return ` **Other work took so much of the processors meanwhile:** ${list}.`
 }
 
-function comparisonText({ machine, date, command, rows }: ComparisonResult): string {
+function comparisonText({ machine, date, run, peers = [], rows }: ComparisonResult): string {
   const head = tableHead(['what', 'median', 'min – max', 'ratio', 'of'])
   const where = typeof machine === 'string' ? machine : machineText(machine as Machine)
   const lines = rows.map((row: Row) =>
@@ -152,8 +152,21 @@ function comparisonText({ machine, date, command, rows }: ComparisonResult): str
       row.against ?? '',
     ]),
   )
-  const by = command === undefined ? '' : ` by \`${command}\``
-  return [...head, ...lines, '', `Measured${by}, ${date}; ${where}.`].join('\n')
+  const size = run === 'quick' ? '**quick run**, ' : ''
+  const took = peers.filter(({ leftOut }) => leftOut === undefined).map(({ name, version }) => named(name, version))
+  const left = peers.flatMap(({ name, leftOut }) => (leftOut === undefined ? [] : [`${name} (${leftOut})`]))
+  return [
+    ...head,
+    ...lines,
+    '',
+    `Measured by \`npm run bench:compare\`, ${size}${date}; ${where}.`,
+    ...(took.length === 0 ? [] : ['', `Peers: ${took.join(', ')}.`]),
+    ...(left.length === 0 ? [] : ['', `Left out: ${left.join(', ')}.`]),
+  ].join('\n')
+}
+
+function named(name: string, version: string | undefined): string {
+  return version === undefined ? name : `${name} (${version})`
 }
 
 function tableHead(cells: readonly string[]): string[] {

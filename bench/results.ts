@@ -26,8 +26,8 @@ export interface GroupResult {
 export interface ComparisonResult {
   readonly machine: Machine | string
   readonly date: string
-  /** How the rows are made again. */
-  readonly command?: string
+  readonly run?: 'quick' | 'full'
+  readonly peers?: readonly { readonly name: string; readonly version?: string; readonly leftOut?: string }[]
   readonly rows: readonly (Row & { readonly contest?: string })[]
 }
 

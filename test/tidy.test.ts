@@ -154,7 +154,8 @@ describe('documents', () => {
 
 describe('source files', () => {
   test(`no file is longer than ${FILE_LINES_MAX} lines`, () => {
-    const long = files.filter(({ path, lines }) => path !== 'LICENSE' && lines.length > FILE_LINES_MAX)
+    const written = files.filter(({ path }) => path !== 'LICENSE' && !path.startsWith('bench/results/'))
+    const long = written.filter(({ lines }) => lines.length > FILE_LINES_MAX)
     expect(long.map(({ path, lines }) => `${path}: ${lines.length} lines`)).toEqual([])
   })
 
