@@ -3,7 +3,7 @@
  * needs that crate.
  */
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** In what state `prepareFile` leaves a file. */
@@ -12,6 +12,9 @@ export type FileState = 'growing' | 'allocated' | 'rewritten'
 /** Whether a publisher sleeps or spins until its next turn. */
 export type Pace = 'sleep' | 'spin'
 
+/** How a waiting native thread learns of what another one says. */
+export type Signal = 'eventfd' | 'futex' | 'spinning'
+
 /** What the crate exports; its documentation stands there. */
 export interface Limits {
   emptyCall(): void
@@ -19,7 +22,20 @@ export interface Limits {
   memoryCopy(bytes: number, copies: number): number
   prepareFile(path: string, state: FileState, bytes: number): void
   syncedWrites(path: string, offset: number, bytesPerSync: number, syncs: number): Float64Array
+  pacedSyncedWrites(
+    path: string,
+    offset: number,
+    bytesPerSync: number,
+    syncs: number,
+    pace: Pace,
+    intervalUs: number,
+  ): Float64Array
+  cachedWrites(path: string, bytesPerWrite: number, writes: number): number
+  dropFromCache(path: string): void
   syncFileSystem(path: string): void
+  touchMemory(bytes: number): void
+  checksums(bytes: number, times: number): number
+  handOvers(signal: Signal, pace: Pace, intervalUs: number, count: number): Float64Array
   readonly StampPage: new () => StampPage
   readonly Waker: new (callback: (stampNs: number) => void) => Waker
 }
@@ -38,7 +54,11 @@ export interface Waker {
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const library = join(process.env['CARGO_TARGET_DIR'] ?? join(root, 'target'), 'release', 'libmillrace_limits.so')
+
+/** Where cargo puts what it builds. */
+export const targetFolder = resolve(root, process.env['CARGO_TARGET_DIR'] ?? 'target')
+
+const library = join(targetFolder, 'release', 'libmillrace_limits.so')
 
 /** Compiles the crate; cargo does nothing when it is up to date. */
 export function buildLimits(): void {

@@ -44,7 +44,17 @@ export interface Side {
   readonly measure: (round: number) => number | Promise<number>
   /** The name of the side in the same contest that this one is divided by. */
   readonly against?: string | undefined
-  readonly target?: Target | undefined
+  /** What is promised; of several promises each is judged. */
+  readonly target?: Target | readonly Target[] | undefined
+  /** Where the row stands in a chart that is more than a list of rows. */
+  readonly point?: Point | undefined
+}
+
+/** The place of a row in a chart: rows of one series are joined, in the order of `x`. */
+export interface Point {
+  readonly chart: string
+  readonly series: string
+  readonly x: number | string
 }
 
 /** Sides that belong together, with what they need before and after. */
@@ -74,11 +84,21 @@ export interface Row {
   readonly ratio: number | null
 }
 
-/** A row with its promise, for the table. */
+/** A promise, and whether the row keeps it. */
+export interface JudgedTarget extends Target {
+  readonly kept: boolean
+}
+
+/** A row with all of its rounds and with its promises, as the results keep it. */
 export interface JudgedRow extends Row {
-  readonly target: Target | undefined
-  /** Undefined where nothing is promised. */
-  readonly kept: boolean | undefined
+  /** The figure of each round, in their order. */
+  readonly values: readonly number[]
+  /** The ratio of each round, or null for a row that is set beside nothing. */
+  readonly ratios: readonly number[] | null
+  readonly targets: readonly JudgedTarget[]
+  /** Whether all promises are kept; null where nothing is promised. */
+  readonly kept: boolean | null
+  readonly point?: Point
 }
 
 /** Runs all rounds of one contest. */
@@ -117,6 +137,7 @@ function judge(sides: readonly Side[], samples: ReadonlyMap<string, number[]>): 
   return sides.map((side) => {
     const values = samples.get(side.name) ?? []
     const limit = side.against === undefined ? undefined : samples.get(side.against)
+    const ratios = limit === undefined ? null : values.map((value, round) => value / (limit[round] ?? Number.NaN))
     const row: Row = {
       name: side.name,
       unit: side.unit,
@@ -124,10 +145,17 @@ function judge(sides: readonly Side[], samples: ReadonlyMap<string, number[]>): 
       min: Math.min(...values),
       max: Math.max(...values),
       against: side.against ?? null,
-      ratio: limit === undefined ? null : median(values.map((value, round) => value / (limit[round] ?? Number.NaN))),
+      ratio: ratios === null ? null : median(ratios),
     }
-    return { ...row, target: side.target, kept: side.target && keeps(row, side.target) }
+    const targets = listTargets(side).map((target) => ({ ...target, kept: keeps(row, target) }))
+    const kept = targets.length === 0 ? null : targets.every((target) => target.kept)
+    return { ...row, values, ratios, targets, kept, ...(side.point && { point: side.point }) }
   })
+}
+
+function listTargets({ target }: Side): readonly Target[] {
+  if (target === undefined) return []
+  return 'of' in target ? [target] : target
 }
 
 function keeps(row: Row, { of, bound }: Target): boolean {

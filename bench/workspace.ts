@@ -11,6 +11,7 @@ export class Workspace {
   /** The folder itself. */
   readonly directory: string
   readonly #children = new Set<ChildProcess>()
+  readonly #afterwards: (() => void)[] = []
 
   /** Makes a fresh folder below `parent` and arranges for its removal. */
   constructor(parent: string) {
@@ -42,9 +43,15 @@ export class Workspace {
     child.once('exit', () => this.#children.delete(child))
   }
 
+  /** What is to be done once the folder is gone, however the run ends; it must not wait. */
+  afterRemoval(act: () => void): void {
+    this.#afterwards.push(act)
+  }
+
   #remove(): void {
     // A child that still writes would bring files back.
     for (const child of this.#children) child.kill('SIGKILL')
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 })
+    for (const act of this.#afterwards) act()
   }
 }

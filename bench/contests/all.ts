@@ -1,21 +1,36 @@
-/** Every contest of the bench, in the order of its table. */
+/** Every contest of the bench, in groups: a file of results and a section of the page each. */
 import type { Bench } from '../bench.js'
 import type { Contest } from '../rows.js'
 import { appendContests } from './append.js'
 import { boundaryContests } from './boundary.js'
 import { diskContests } from './disk.js'
 import { latencyContests } from './latency.js'
+import { machineContests } from './machine.js'
+import { putContests } from './put.js'
+import { readerContests } from './readers.js'
 import { replayContests } from './replay.js'
+import { shardContests } from './shards.js'
+import { sizeContests } from './size.js'
 import { storeContests } from './store.js'
 
+/** Contests that belong together. */
+export interface Group {
+  readonly name: string
+  readonly contests: readonly Contest[]
+}
+
 /** The contests of one run; nothing is opened yet. */
-export function contests(bench: Bench): Contest[] {
+export function groups(bench: Bench): Group[] {
   return [
-    ...boundaryContests(bench),
-    ...appendContests(bench),
-    ...diskContests(bench),
-    ...replayContests(bench),
-    ...latencyContests(bench),
-    ...storeContests(bench),
+    { name: 'limits', contests: [...machineContests(bench), ...boundaryContests(bench)] },
+    { name: 'append', contests: appendContests(bench) },
+    { name: 'disk', contests: diskContests(bench) },
+    { name: 'put', contests: putContests(bench) },
+    { name: 'replay', contests: replayContests(bench) },
+    { name: 'latency', contests: latencyContests(bench) },
+    { name: 'readers', contests: readerContests(bench) },
+    { name: 'shards', contests: shardContests(bench) },
+    { name: 'size', contests: sizeContests(bench) },
+    { name: 'store', contests: storeContests(bench) },
   ]
 }

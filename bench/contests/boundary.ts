@@ -1,30 +1,17 @@
 /**
  * The small change: an empty call into native code, a look at a shared word, and what a poll at the tail costs beside
- * it. And the copy of memory, which bounds everything that moves bytes.
+ * it.
  */
 import { Bench as TinyBench } from 'tinybench'
-import { type Bench, MIB, openFresh } from '../bench.js'
+import { type Bench, openFresh } from '../bench.js'
 import type { Contest, OpenContest, Side } from '../rows.js'
 
 /** Calls in one timed task: a single one takes less than the clock resolves. */
 const CALLS_PER_TASK = 10_000
 
-/** The contests of single calls and of memory. */
+/** The contest of single calls. */
 export function boundaryContests(bench: Bench): Contest[] {
-  const rounds = bench.quick ? 3 : 5
-  return [
-    { name: 'memory copy', rounds, open: () => memoryCopies(bench) },
-    { name: 'calls', rounds, open: () => calls(bench) },
-  ]
-}
-
-async function memoryCopies({ limits, quick }: Bench): Promise<OpenContest> {
-  const totalBytes = (quick ? 512 : 4096) * MIB
-  const copies = (name: string, bytes: number): Side => {
-    return { name, unit: 'GiB/s', measure: () => limits.memoryCopy(bytes, totalBytes / bytes) / 2 ** 30 }
-  }
-  const sides = [copies('memory copy, 64 MiB buffers', 64 * MIB), copies('memory copy, 256 KiB buffers', MIB / 4)]
-  return { sides, close: async () => {} }
+  return [{ name: 'calls', rounds: bench.quick ? 3 : 5, open: () => calls(bench) }]
 }
 
 async function calls(bench: Bench): Promise<OpenContest> {

@@ -8,9 +8,9 @@ use std::os::unix::fs::FileExt;
 
 use napi::bindgen_prelude::Float64Array;
 use napi_derive::napi;
-use rustix::fs::{FallocateFlags, fallocate, syncfs};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, syncfs};
 
-use crate::clock::monotonic_ns;
+use crate::clock::{Pace, monotonic_ns, pause};
 
 const PREPARE_BYTES: usize = 1 << 20;
 
@@ -35,7 +35,43 @@ pub fn prepare_file(path: String, state: FileState, bytes: f64) -> napi::Result<
 /// Returns the nanoseconds of each write with its sync.
 #[napi]
 pub fn synced_writes(path: String, offset: f64, bytes_per_sync: u32, syncs: u32) -> napi::Result<Float64Array> {
-    Ok(Float64Array::new(write_and_sync(&path, whole(offset), bytes_per_sync as usize, syncs)?))
+    Ok(Float64Array::new(write_and_sync(&path, whole(offset), bytes_per_sync as usize, syncs, || ())?))
+}
+
+/// Like `synced_writes`, but lets `interval_us` microseconds pass before each write: a disk that is not asked all the
+/// time answers later.
+#[napi]
+pub fn paced_synced_writes(
+    path: String,
+    offset: f64,
+    bytes_per_sync: u32,
+    syncs: u32,
+    pace: Pace,
+    interval_us: u32,
+) -> napi::Result<Float64Array> {
+    let wait = || pause(pace, interval_us);
+    Ok(Float64Array::new(write_and_sync(&path, whole(offset), bytes_per_sync as usize, syncs, wait)?))
+}
+
+/// Writes `bytes_per_write` bytes at 0 and after it, `writes` times, without any sync, and returns bytes per second:
+/// how fast the page cache takes data.
+#[napi]
+pub fn cached_writes(path: String, bytes_per_write: u32, writes: u32) -> napi::Result<f64> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let block = vec![0x77_u8; bytes_per_write as usize];
+    let started = monotonic_ns();
+    for number in 0..writes {
+        file.write_all_at(&block, u64::from(number) * u64::from(bytes_per_write))?;
+    }
+    Ok(f64::from(bytes_per_write) * f64::from(writes) / (monotonic_ns() - started) * 1e9)
+}
+
+/// Asks the system to drop the file's pages from memory, as far as they are on disk and nobody maps them.
+#[napi]
+pub fn drop_from_cache(path: String) -> napi::Result<()> {
+    let file = File::open(path)?;
+    file.sync_all()?;
+    Ok(fadvise(&file, 0, None, Advice::DontNeed).map_err(std::io::Error::from)?)
 }
 
 /// Writes out everything that the file system of `path` still holds in memory, so that one measurement does not pay
@@ -66,11 +102,12 @@ fn fill(file: &File, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-fn write_and_sync(path: &str, mut offset: u64, bytes_per_sync: usize, syncs: u32) -> Result<Vec<f64>> {
+fn write_and_sync(path: &str, mut offset: u64, bytes_per_sync: usize, syncs: u32, wait: impl Fn()) -> Result<Vec<f64>> {
     let file = OpenOptions::new().write(true).open(path)?;
     let block = vec![0x77_u8; bytes_per_sync];
     let mut took = Vec::with_capacity(syncs as usize);
     for _ in 0..syncs {
+        wait();
         let started = monotonic_ns();
         file.write_all_at(&block, offset)?;
         file.sync_data()?;
@@ -81,7 +118,7 @@ fn write_and_sync(path: &str, mut offset: u64, bytes_per_sync: usize, syncs: u32
 }
 
 /// JavaScript has no integer of 64 bits but the BigInt; sizes of files come as whole, positive float64.
-fn whole(bytes: f64) -> u64 {
+pub fn whole(bytes: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -5,6 +5,7 @@
 
 mod clock;
 mod disk;
+mod handover;
 mod memory;
 mod page;
 mod wake;
