@@ -11,14 +11,12 @@ import { aborted, closed, invalidArgument, mapped, type MillraceError } from './
 import { keepAlive, listen, unlisten } from './events.js'
 import type { SegmentViews } from './segments.js'
 
-/** A window is replaced when it has no room for one more batch; a small one would be replaced all the time. */
-const DESCRIPTORS_MIN = 1024
 const SLAB_BYTES = 1024 * 1024
 /** What `next` of the native reader returns instead of a count of records. */
 const AT_TAIL = -1
 const SLAB_TOO_SMALL = -2
 /** Slots of the window's header. */
-const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4 } as const
+const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4, runs: 5 } as const
 const IN_SLAB = 0xffff_ffff
 const EMPTY = Buffer.alloc(0)
 /** A loop over batches that are all there already still gives the event loop a turn this often, in milliseconds. */
@@ -75,7 +73,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   constructor(setup: ReaderSetup<T>) {
     if (setup.signal?.aborted) throw aborted(setup.signal)
     this.#setup = setup
-    this.#window = new Window(Math.max(setup.maxRecords * 2, DESCRIPTORS_MIN))
+    this.#window = new Window(setup.maxRecords)
     this.#wakeId = listen(this.#wake)
     try {
       this.#native = mapped(() => setup.open(this.#wakeId))
@@ -205,12 +203,14 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     this.#checkOpen()
     if (this.#slabUsed > 0 && this.#slab.length === 0) this.#replaceSlab(0)
     const window = this.#roomyWindow()
-    window.header[HEADER.first] = window.used
-    window.header[HEADER.slabUsed] = this.#slabUsed
+    const header = window.words
+    header[HEADER.first] = window.used
+    header[HEADER.runs] = window.runs
+    header[HEADER.slabUsed] = this.#slabUsed
     const count = mapped(() => readerNext(this.#handle, arm))
     if (count > 0) return this.#batch(window, count)
     if (count === SLAB_TOO_SMALL) {
-      this.#replaceSlab(Math.max(SLAB_BYTES, window.header[HEADER.slabWanted] as number))
+      this.#replaceSlab(Math.max(SLAB_BYTES, header[HEADER.slabWanted] as number))
       return this.#step(arm)
     }
     if (count === 0) return this.#step(arm)
@@ -219,17 +219,17 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   }
 
   #batch(window: Window, count: number): Batch<T> {
-    const segment = window.header[HEADER.segment] as number
+    const header = window.words
+    const segment = header[HEADER.segment] as number
     const bytes = segment === IN_SLAB ? this.#slab : this.#segmentView(segment)
-    this.#slabUsed = window.header[HEADER.slabUsed] as number
-    const batch = new Batch(window, count, bytes, window.header[HEADER.millisBehind] as number, this.#setup.source)
-    window.used += count
-    return batch
+    this.#slabUsed = header[HEADER.slabUsed] as number
+    const runs = (header[HEADER.runs] as number) - window.runs
+    return new Batch(window, count, runs, bytes, header[HEADER.millisBehind] as number, this.#setup.source)
   }
 
   #roomyWindow(): Window {
-    if (this.#window.used + this.#setup.maxRecords > this.#window.capacity) {
-      this.#window = new Window(this.#window.capacity)
+    if (!this.#window.isRoomy) {
+      this.#window = new Window(this.#setup.maxRecords)
       this.#setBuffers()
     }
     return this.#window

@@ -223,7 +223,7 @@ impl OpenReader {
         let mut slab = copying.then(|| Slab::new(slab, window.get(Slot::SlabUsed)));
         let mut count = 0;
         while let Some(run) = pending.chunk.runs.get(pending.run) {
-            if copying != (copy_all || run.payload.end > pending.chunk.safe_end) || window.room() == 0 {
+            if copying != (copy_all || run.payload.end > pending.chunk.safe_end) || !window.has_room() {
                 break;
             }
             let payload = pending.chunk.payload(run).map_err(|error| coded(&error))?;
