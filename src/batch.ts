@@ -8,6 +8,7 @@
 import assert from 'node:assert'
 import { inspect } from 'node:util'
 import { asciiKey } from './keys.js'
+import type { RecordBytes } from './segments.js'
 
 const HEADER_WORDS = 16
 const RECORD_WORDS = 3
@@ -103,9 +104,10 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
   readonly #runsEnd: number
   /** The run that was asked for last. */
   #run: number
-  readonly #bytes: Buffer
-  /** The bytes' buffer, kept because asking a `Buffer` for it is a call into C++. */
-  readonly #memory: ArrayBufferLike
+  readonly #bytes: RecordBytes
+  #view: Buffer | undefined
+  /** The view's buffer, kept because asking a `Buffer` for it is a call into C++. */
+  #memory: ArrayBufferLike | undefined
   readonly #source: RecordSource<T>
 
   /** Takes the next `length` records and `runs` runs of the window. @internal */
@@ -113,7 +115,7 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
     window: Window,
     length: number,
     runs: number,
-    bytes: Buffer,
+    bytes: RecordBytes,
     millisBehindLatest: number,
     source: RecordSource<T>,
   ) {
@@ -126,9 +128,7 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
     window.used += length
     window.runs += runs
     this.#runsEnd = window.runs
-    assert(bytes.byteOffset === 0, 'descriptors count from the start of the buffer')
     this.#bytes = bytes
-    this.#memory = bytes.buffer
     this.#source = source
   }
 
@@ -149,7 +149,7 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
   data(index: number): Uint8Array {
     const at = this.#at(index)
     const words = this.#words
-    return new Uint8Array(this.#memory, word32(words, at), word32(words, at + 1))
+    return new Uint8Array(this.#memory ?? this.#look().buffer, word32(words, at), word32(words, at + 1))
   }
 
   /** The data as the stream's codec decodes it. */
@@ -168,8 +168,9 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
     const words = this.#words
     const end = word32(words, at)
     const length = word32(words, at + 2)
-    if (length < WIDE_KEY) return asciiKey(this.#bytes, end, length)
-    return this.#bytes.toString('utf8', end - (length - WIDE_KEY), end)
+    const bytes = this.#view ?? this.#look()
+    if (length < WIDE_KEY) return asciiKey(bytes, end, length)
+    return bytes.toString('utf8', end - (length - WIDE_KEY), end)
   }
 
   /** A record's sequence number: 56 decimal digits, made when asked for. */
@@ -188,6 +189,15 @@ export class Batch<T = Uint8Array> implements Iterable<StreamRecord<T>> {
   /** The shard that a record is in, such as `'shardId-000000000000'`. */
   shardId(index: number): string {
     return formatShardId(this.#window.shardOf(this.#runOf(index)))
+  }
+
+  /** The bytes, which are mapped when the first of the segment's batches is asked for them. */
+  #look(): Buffer {
+    const view = this.#bytes.view
+    assert(view.byteOffset === 0, 'descriptors count from the start of the buffer')
+    this.#memory = view.buffer
+    this.#view = view
+    return view
   }
 
   /** The first word of a record's descriptor. */

@@ -15,6 +15,7 @@ export {
   streamArmAcknowledged,
   verifyStore,
   type NativeReader,
+  type NativeSegment,
   type NativeStream,
   type NativeStreamDescription,
   type NativeStreamSummary,

@@ -9,7 +9,7 @@ import { readerNext, type NativeReader } from './binding.js'
 import { Batch, Window, type RecordSource } from './batch.js'
 import { aborted, closed, invalidArgument, mapped, type MillraceError } from './errors.js'
 import { keepAlive, listen, unlisten } from './events.js'
-import type { SegmentViews } from './segments.js'
+import type { RecordBytes, Segments } from './segments.js'
 
 const SLAB_BYTES = 1024 * 1024
 /** What `next` of the native reader returns instead of a count of records. */
@@ -18,7 +18,7 @@ const SLAB_TOO_SMALL = -2
 /** Slots of the window's header. */
 const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4, runs: 5 } as const
 const IN_SLAB = 0xffff_ffff
-const EMPTY = Buffer.alloc(0)
+const NO_SLAB: RecordBytes = { view: Buffer.alloc(0) }
 /** A loop over batches that are all there already still gives the event loop a turn this often, in milliseconds. */
 const TURN_MS_MAX = 10
 /** Looks at the mapped word between two looks at the clock. */
@@ -28,7 +28,7 @@ const SPINS_PER_CLOCK = 256
 export interface ReaderSetup<T> {
   readonly open: (wakeId: number) => NativeReader
   readonly source: RecordSource<T>
-  readonly segments: SegmentViews
+  readonly segments: Segments
   readonly follow: boolean
   readonly polled: boolean
   readonly maxRecords: number
@@ -56,10 +56,10 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   readonly #wakeId: number
   readonly #waiting: Waiter<T>[] = []
   #window: Window
-  #slab: Buffer = EMPTY
+  #slab = NO_SLAB
   #slabUsed = 0
-  /** The current segment's bytes; the reader keeps them so that a walk through a segment maps it once. */
-  #segment: Buffer = EMPTY
+  /** The current segment; the reader keeps it so that a walk through a segment maps it once. */
+  #segment: RecordBytes = NO_SLAB
   #segmentId = IN_SLAB
   /** The mapped word that says how much is published; never leaves this object. */
   #tail: Int32Array | undefined
@@ -201,7 +201,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #step(arm: boolean): Batch<T> | undefined {
     if (this.#state === 'ended') return undefined
     this.#checkOpen()
-    if (this.#slabUsed > 0 && this.#slab.length === 0) this.#replaceSlab(0)
+    if (this.#slabUsed > 0 && this.#slab.view.length === 0) this.#replaceSlab(0)
     const window = this.#roomyWindow()
     const header = window.words
     header[HEADER.first] = window.used
@@ -221,7 +221,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #batch(window: Window, count: number): Batch<T> {
     const header = window.words
     const segment = header[HEADER.segment] as number
-    const bytes = segment === IN_SLAB ? this.#slab : this.#segmentView(segment)
+    const bytes = segment === IN_SLAB ? this.#slab : this.#segmentOf(segment)
     this.#slabUsed = header[HEADER.slabUsed] as number
     const runs = (header[HEADER.runs] as number) - window.runs
     return new Batch(window, count, runs, bytes, header[HEADER.millisBehind] as number, this.#setup.source)
@@ -237,19 +237,18 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
 
   /** When there is no room, and when the program gave the memory away (a transfer): it must not be written to then. */
   #replaceSlab(bytes: number): void {
-    this.#slab = bytes === 0 ? EMPTY : Buffer.allocUnsafeSlow(bytes)
+    this.#slab = bytes === 0 ? NO_SLAB : { view: Buffer.allocUnsafeSlow(bytes) }
     this.#slabUsed = 0
     this.#setBuffers()
   }
 
   #setBuffers(): void {
-    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab))
+    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab.view))
   }
 
-  #segmentView(id: number): Buffer {
-    // A view of no bytes is one that the program gave away.
-    if (id !== this.#segmentId || this.#segment.length === 0) {
-      this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.mapSegment()))
+  #segmentOf(id: number): RecordBytes {
+    if (id !== this.#segmentId) {
+      this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.holdSegment()))
       this.#segmentId = id
     }
     return this.#segment
@@ -303,7 +302,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     unlisten(this.#wakeId)
     this.#setup.signal?.removeEventListener('abort', this.#onAbort)
     this.#native.close()
-    this.#segment = EMPTY
+    this.#segment = NO_SLAB
     this.#segmentId = IN_SLAB
     this.#tail = undefined
     this.#setup.onClose(this)

@@ -36,7 +36,7 @@ pub use error::{Error, Kind, Result};
 pub use format::Position;
 pub use format::record::stage_record;
 pub use log::notify::{Change, Registration, Trigger, Wake};
-pub use log::segment::{SegmentFile, SegmentView};
+pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use stream::pack::Placement;

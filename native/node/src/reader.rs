@@ -13,7 +13,7 @@ use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
 
-use crate::buffers::{segment_buffer, tail_buffer};
+use crate::buffers::{NativeSegment, tail_buffer};
 use crate::error::{coded, internal};
 use crate::handles::Table;
 use crate::notifier::Alarm;
@@ -130,12 +130,11 @@ impl NativeReader {
         self.with(|open| open.reader.skip_damage().map_err(|error| coded(&error)))
     }
 
-    /// The segment that the last descriptors point into, as a buffer of its own.
+    /// Holds the segment that the last descriptors point into.
     #[napi(catch_unwind)]
-    pub fn map_segment<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+    pub fn hold_segment(&self, env: Env) -> napi::Result<NativeSegment> {
         let file = self.with(|open| Ok(open.last_file.clone()))?;
-        let file = file.ok_or_else(|| internal("no segment was read yet"))?;
-        segment_buffer(env, file.map_private().map_err(|error| coded(&error))?)
+        NativeSegment::new(env, file.ok_or_else(|| internal("no segment was read yet"))?.hold())
     }
 
     /// The page of counters that move when there is something new; see [`NativeReader::tail_word`].

@@ -66,11 +66,10 @@ impl SegmentFile {
         Ok(self.map.get().expect("set above"))
     }
 
-    /// A private copy-on-write map of the whole file, for a language that may write into it. It keeps the file from
-    /// being used again, even if the store is closed meanwhile.
-    pub fn map_private(self: &Arc<Self>) -> Result<SegmentView> {
-        let map = self.file.map_private(self.bytes as usize).map_err(|error| self.failed("map", error))?;
-        Ok(SegmentView { map, _file: Arc::clone(self) })
+    /// The claim that the file's bytes stay, without the shared map.
+    #[must_use]
+    pub fn hold(&self) -> SegmentHold {
+        SegmentHold { segment: self.segment, file: Arc::clone(&self.file), bytes: self.bytes }
     }
 
     /// The length of the file in bytes.
@@ -104,11 +103,38 @@ impl SegmentFile {
     }
 }
 
+/// Keeps a segment's file from being used again, even if the store is closed meanwhile.
+#[derive(Clone, Debug)]
+pub struct SegmentHold {
+    /// The segment's number.
+    pub segment: u32,
+    file: Arc<dyn DiskFile>,
+    bytes: u32,
+}
+
+impl SegmentHold {
+    /// A private copy-on-write map of the whole file, for a language that may write into it. It holds the file too.
+    ///
+    /// # Errors
+    /// `Io` where the file cannot be mapped.
+    pub fn map_private(&self) -> Result<SegmentView> {
+        let failed = |error| Error::io(format!("could not map segment {}", self.segment), error);
+        let map = self.file.map_private(self.bytes as usize).map_err(failed)?;
+        Ok(SegmentView { map, _file: Arc::clone(&self.file) })
+    }
+
+    /// The length of the file in bytes.
+    #[must_use]
+    pub fn file_bytes(&self) -> u32 {
+        self.bytes
+    }
+}
+
 /// A private map of a segment and, through the open file, the claim that its bytes stay.
 #[derive(Debug)]
 pub struct SegmentView {
     map: PrivateMap,
-    _file: Arc<SegmentFile>,
+    _file: Arc<dyn DiskFile>,
 }
 
 impl std::ops::Deref for SegmentView {
