@@ -1,8 +1,8 @@
 //! Memory of the engine that JavaScript sees without a copy: the only file of this crate with `unsafe` in it besides
 //! `reader.rs`, which writes into JavaScript's buffers.
 
-use millrace::{SegmentHold, SegmentView};
 use millrace::map::{TAIL_PAGE_BYTES, TailView};
+use millrace::{SegmentHold, SegmentView};
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, ObjectFinalize};
 use napi_derive::napi;

@@ -13,6 +13,7 @@ use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
 
+use crate::ahead::Ahead;
 use crate::buffers::{NativeSegment, tail_buffer};
 use crate::error::{coded, internal};
 use crate::handles::Table;
@@ -51,6 +52,7 @@ struct OpenReader {
     registration: Option<Registration>,
     pending: Option<Pending>,
     last_file: Option<Arc<SegmentFile>>,
+    ahead: Ahead,
     // The window and the slab.
     buffers: Option<(Uint8Array, Uint8Array)>,
 }
@@ -72,6 +74,7 @@ impl NativeReader {
             registration: None,
             pending: None,
             last_file: None,
+            ahead: Ahead::default(),
             buffers: None,
         };
         NativeReader { handle: READERS.with(|readers| readers.insert(open)), closed: false }
@@ -205,7 +208,10 @@ impl OpenReader {
                 self.pending = Some(Pending { chunk, run: 0, cursor: None });
                 Ok(true)
             }
-            Step::AtTail => Ok(false),
+            Step::AtTail => {
+                self.ahead.stop();
+                Ok(false)
+            }
         }
     }
 
@@ -263,6 +269,7 @@ impl OpenReader {
         let Some(pending) = &self.pending else { return };
         self.last_file = Some(Arc::clone(&pending.chunk.file));
         if pending.run == pending.chunk.runs.len() {
+            self.ahead.follow(&pending.chunk);
             self.pending = None;
         }
     }

@@ -169,21 +169,3 @@ fn is_ascii(key: &[u8]) -> bool {
         _ => key.is_ascii(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_ascii_or_not_whatever_its_length() {
-        for length in 0..40 {
-            let ascii = vec![b'k'; length];
-            assert!(is_ascii(&ascii), "{length}");
-            for wide in 0..length {
-                let mut key = ascii.clone();
-                key[wide] = 0x80;
-                assert!(!is_ascii(&key), "{length}, byte {wide}");
-            }
-        }
-    }
-}

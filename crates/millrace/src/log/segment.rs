@@ -66,6 +66,13 @@ impl SegmentFile {
         Ok(self.map.get().expect("set above"))
     }
 
+    /// Maps the pages of a range now rather than at the first look at each; whatever hinders that hinders nothing else.
+    pub fn populate(&self, range: std::ops::Range<usize>) {
+        if let Ok(map) = self.map() {
+            map.populate(range);
+        }
+    }
+
     /// The claim that the file's bytes stay, without the shared map.
     #[must_use]
     pub fn hold(&self) -> SegmentHold {
