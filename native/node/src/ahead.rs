@@ -20,7 +20,7 @@ const STRIDE_BYTES: u32 = 4 << 20;
 /// What is mapped between two looks at whether the reader is still there, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 /// A helper starts where the rest of a segment is at least this long, in bytes: it costs some 50 µs.
-const WORTH_BYTES: u32 = 8 << 20;
+const WORTH_BYTES: u32 = 2 << 20;
 
 static HELPERS: AtomicUsize = AtomicUsize::new(0);
 
@@ -41,12 +41,11 @@ impl Ahead {
             (self.segment, self.asked) = (chunk.file.segment, end);
         }
         self.asked = self.asked.max(end);
-        let here = end;
-        let far_enough = self.asked - here >= STRIDE_BYTES || self.asked >= chunk.safe_end;
+        let far_enough = self.asked - end >= STRIDE_BYTES || self.asked >= chunk.safe_end;
         if far_enough || is_sparse(chunk, end - start) {
             return;
         }
-        if self.helper.is_none() && chunk.safe_end - here >= WORTH_BYTES {
+        if self.helper.is_none() && chunk.safe_end - self.asked >= WORTH_BYTES {
             self.helper = Helper::start();
         }
         let Some(helper) = &self.helper else { return };

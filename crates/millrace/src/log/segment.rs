@@ -236,7 +236,7 @@ impl Segment {
         let find = |waypoints: &[Waypoint]| waypoints[..waypoints.partition_point(&before)].last().copied();
         let noted = if self.summary().is_some() {
             // An index that cannot be read costs a walk from the segment's start, nothing else.
-            self.read_index(disk).ok().and_then(|body| find(&body.waypoints))
+            self.read_index_of(disk, |_shard| false).ok().and_then(|body| find(&body.waypoints))
         } else {
             find(&self.waypoints.lock())
         };
@@ -245,8 +245,13 @@ impl Segment {
 
     /// The body of the index on disk.
     pub(crate) fn read_index(&self, disk: &dyn Disk) -> Result<Body> {
+        self.read_index_of(disk, |_shard| true)
+    }
+
+    /// The same, with the runs of the shards that are wanted.
+    pub(crate) fn read_index_of(&self, disk: &dyn Disk, wanted: impl Fn(u32) -> bool) -> Result<Body> {
         let path = index_path(&self.directory, self.index);
-        let (summary, body) = index::decode(&read_whole(disk, &path)?)?;
+        let (summary, body) = index::decode_of(&read_whole(disk, &path)?, wanted)?;
         if summary.incarnation != self.incarnation {
             let message = format!("{} is the index of another incarnation of the segment", path.display());
             return Err(Error::new(Kind::Corrupt, message));
