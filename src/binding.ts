@@ -20,6 +20,7 @@ export {
   streamSubmitSynced,
   verifyStore,
   type NativeReader,
+  type NativeSegment,
   type NativeStream,
   type NativeStreamDescription,
   type NativeStreamSummary,

@@ -6,21 +6,19 @@
  * Waiting is armed first and looked at second, so that no wake-up is lost.
  */
 import { readerNext, readerPollFor, type NativeReader } from './binding.js'
-import { Batch, Source, Window, type RecordSource } from './batch.js'
+import { Batch, Window, type RecordSource } from './batch.js'
 import { aborted, closed, invalidArgument, mapped, type MillraceError } from './errors.js'
 import { keepAlive, type Bell } from './events.js'
-import type { SegmentViews } from './segments.js'
+import { Memory, type RecordBytes, type Segments } from './segments.js'
 
-/** A window is replaced when it has no room for one more batch; a small one would be replaced all the time. */
-const DESCRIPTORS_MIN = 1024
 const SLAB_BYTES = 1024 * 1024
 /** What `next` of the native reader returns instead of a count of records. */
 const AT_TAIL = -1
 const SLAB_TOO_SMALL = -2
 /** Slots of the window's header. */
-const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4 } as const
+const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4, runs: 5 } as const
 const IN_SLAB = 0xffff_ffff
-const EMPTY = new Source(Buffer.alloc(0))
+const NO_SLAB: RecordBytes = { memory: new Memory(Buffer.alloc(0)) }
 /** A loop over batches that are all there already still gives the event loop a turn this often, in milliseconds. */
 const TURN_MS_MAX = 10
 /** The longest time that one native call spins, in milliseconds: a program can be interrupted in between. */
@@ -32,7 +30,7 @@ export interface ReaderSetup<T> {
   /** Rings when there may be more. */
   readonly bell: Bell
   readonly source: RecordSource<T>
-  readonly segments: SegmentViews
+  readonly segments: Segments
   readonly follow: boolean
   readonly polled: boolean
   readonly maxRecords: number
@@ -59,10 +57,10 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   readonly #handle: number
   readonly #waiting: Waiter<T>[] = []
   #window: Window
-  #slab = EMPTY
+  #slab = NO_SLAB
   #slabUsed = 0
-  /** The current segment's bytes; the reader keeps them so that a walk through a segment maps it once. */
-  #segment = EMPTY
+  /** The current segment; the reader keeps it so that a walk through a segment maps it once. */
+  #segment = NO_SLAB
   #segmentId = IN_SLAB
   /** The mapped word that says how much is published; never leaves this object. */
   #tail: Int32Array | undefined
@@ -76,7 +74,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   constructor(setup: ReaderSetup<T>) {
     if (setup.signal?.aborted) throw aborted(setup.signal)
     this.#setup = setup
-    this.#window = new Window(Math.max(setup.maxRecords * 2, DESCRIPTORS_MIN))
+    this.#window = new Window(setup.maxRecords)
     this.#native = mapped(setup.open)
     this.#handle = this.#native.handle
     this.#setBuffers()
@@ -200,16 +198,18 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #step(arm: boolean, spinMs = 0): Batch<T> | undefined {
     if (this.#state === 'ended') return undefined
     this.#checkOpen()
-    if (this.#slabUsed > 0 && this.#slab.isGone) this.#replaceSlab(0)
+    if (this.#slabUsed > 0 && this.#slab.memory.isGone) this.#replaceSlab(0)
     const window = this.#roomyWindow()
-    window.header[HEADER.first] = window.used
-    window.header[HEADER.slabUsed] = this.#slabUsed
+    const header = window.words
+    header[HEADER.first] = window.used
+    header[HEADER.runs] = window.runs
+    header[HEADER.slabUsed] = this.#slabUsed
     const count = mapped(() =>
       spinMs > 0 ? readerPollFor(this.#handle, spinMs * 1000) : readerNext(this.#handle, arm),
     )
     if (count > 0) return this.#batch(window, count)
     if (count === SLAB_TOO_SMALL) {
-      this.#replaceSlab(Math.max(SLAB_BYTES, window.header[HEADER.slabWanted] as number))
+      this.#replaceSlab(Math.max(SLAB_BYTES, header[HEADER.slabWanted] as number))
       return this.#step(arm, spinMs)
     }
     if (count === 0) return this.#step(arm, spinMs)
@@ -218,17 +218,17 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   }
 
   #batch(window: Window, count: number): Batch<T> {
-    const segment = window.header[HEADER.segment] as number
-    const bytes = segment === IN_SLAB ? this.#slab : this.#segmentView(segment)
-    this.#slabUsed = window.header[HEADER.slabUsed] as number
-    const batch = new Batch(window, count, bytes, window.header[HEADER.millisBehind] as number, this.#setup.source)
-    window.used += count
-    return batch
+    const header = window.words
+    const segment = header[HEADER.segment] as number
+    const bytes = segment === IN_SLAB ? this.#slab : this.#segmentOf(segment)
+    this.#slabUsed = header[HEADER.slabUsed] as number
+    const runs = (header[HEADER.runs] as number) - window.runs
+    return new Batch(window, count, runs, bytes, header[HEADER.millisBehind] as number, this.#setup.source)
   }
 
   #roomyWindow(): Window {
-    if (this.#window.used + this.#setup.maxRecords > this.#window.capacity) {
-      this.#window = new Window(this.#window.capacity)
+    if (!this.#window.isRoomy) {
+      this.#window = new Window(this.#setup.maxRecords)
       this.#setBuffers()
     }
     return this.#window
@@ -236,19 +236,18 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
 
   /** When there is no room, and when the program gave the memory away (a transfer): it must not be written to then. */
   #replaceSlab(bytes: number): void {
-    this.#slab = bytes === 0 ? EMPTY : new Source(Buffer.allocUnsafeSlow(bytes))
+    this.#slab = bytes === 0 ? NO_SLAB : { memory: new Memory(Buffer.allocUnsafeSlow(bytes)) }
     this.#slabUsed = 0
     this.#setBuffers()
   }
 
   #setBuffers(): void {
-    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab.bytes))
+    mapped(() => this.#native.setBuffers(this.#window.bytes, this.#slab.memory.view))
   }
 
-  #segmentView(id: number): Source {
-    // A view of no bytes is one that the program gave away.
-    if (id !== this.#segmentId || this.#segment.isGone) {
-      this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.mapSegment()))
+  #segmentOf(id: number): RecordBytes {
+    if (id !== this.#segmentId) {
+      this.#segment = this.#setup.segments.get(id, () => mapped(() => this.#native.holdSegment()))
       this.#segmentId = id
     }
     return this.#segment
@@ -310,7 +309,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     if (!first) return
     this.#setup.signal?.removeEventListener('abort', this.#onAbort)
     this.#native.close()
-    this.#segment = EMPTY
+    this.#segment = NO_SLAB
     this.#segmentId = IN_SLAB
     this.#tail = undefined
     this.#setup.onClose(this)

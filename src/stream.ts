@@ -13,7 +13,7 @@ import type { PutRecord, ReadOptions, Retention, StreamDescription } from './opt
 import type { Appender } from './put.js'
 import { PutGroup, type PutResult } from './put-result.js'
 import { Reader } from './reader.js'
-import { SegmentViews } from './segments.js'
+import { Segments } from './segments.js'
 import { parseHashKey } from './staging.js'
 
 /** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
@@ -43,7 +43,7 @@ export class Stream<T = Uint8Array> {
   readonly #appender: Appender
   readonly #encode: (value: T) => Uint8Array
   readonly #source: RecordSource<T>
-  readonly #segments = new SegmentViews()
+  readonly #segments = new Segments()
   readonly #readers = new Set<Reader<T>>()
   /** What readers wait for that see records before their sync, and after it. */
   #publishedBell: Bell | undefined

@@ -35,7 +35,7 @@ pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result};
 pub use format::Position;
 pub use log::notify::{Change, Registration, Trigger, Wake};
-pub use log::segment::{SegmentFile, SegmentView};
+pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use stream::pack::Placement;

@@ -23,6 +23,9 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 #[cfg(loom)]
 use crate::sync::atomic::{AtomicU32, Ordering};
 
+/// Advice is given in whole pages of memory, counted from a mapping's start; no machine has larger ones.
+const PAGE_BYTES_MAX: usize = 64 << 10;
+
 /// One mapping of the kernel, released when it is dropped.
 #[derive(Debug)]
 struct Mapping {
@@ -72,6 +75,20 @@ impl SharedMap {
         let start = unsafe { self.0.start.as_ptr().cast::<u8>().add(range.start) };
         // SAFETY: mapped memory of that length, unchanged while borrowed (this file's second invariant).
         Some(unsafe { std::slice::from_raw_parts(start, range.len()) })
+    }
+
+    /// Makes the page table entries of a range, so that its bytes are read without page faults. Advice: what cannot be
+    /// done (an older kernel, a bad sector) is left to the first look at the page.
+    pub fn populate(&self, range: Range<usize>) {
+        let start = range.start / PAGE_BYTES_MAX * PAGE_BYTES_MAX;
+        if range.end > self.0.bytes || start >= range.end {
+            return;
+        }
+        // SAFETY: the range was checked to lie inside of the mapping.
+        let first = unsafe { self.0.start.as_ptr().cast::<u8>().add(start) };
+        // SAFETY: pages of a mapping of our own that lives; this advice changes no byte and no protection.
+        let _left_to_faults =
+            unsafe { rustix::mm::madvise(first.cast(), range.end - start, Advice::LinuxPopulateRead) };
     }
 
     /// The length of the map in bytes.

@@ -1,11 +1,13 @@
 //! Memory of the engine that JavaScript sees without a copy: the only file of this crate with `unsafe` in it besides
 //! `reader.rs`, which writes into JavaScript's buffers.
 
-use millrace::SegmentView;
 use millrace::map::{TAIL_PAGE_BYTES, TailView};
+use millrace::{SegmentHold, SegmentView};
 use napi::Env;
-use napi::bindgen_prelude::ArrayBuffer;
+use napi::bindgen_prelude::{ArrayBuffer, ObjectFinalize};
 use napi_derive::napi;
+
+use crate::error::coded;
 
 /// Whether this runtime takes external buffers. Some forbid them (Electron, a sandboxed V8); a buffer made there is
 /// a copy, which this finds out with eight bytes.
@@ -19,8 +21,44 @@ pub fn external_buffers_allowed(env: Env) -> napi::Result<bool> {
     Ok(std::ptr::eq(buffer.as_ptr(), start))
 }
 
+/// What a held segment counts for as external memory at most, in bytes: it takes none, but it holds an open file and
+/// disk space, so the collector should come by after some.
+const HELD_BYTES_MAX: u32 = 4 << 20;
+
+/// A segment that records in JavaScript point into. Its bytes stay as long as this lives, and are mapped when somebody
+/// asks for them: a map counts with its whole length as external memory, and so makes the collector run.
+#[napi(custom_finalize)]
+pub struct NativeSegment(SegmentHold);
+
+impl NativeSegment {
+    pub fn new(env: Env, hold: SegmentHold) -> napi::Result<Self> {
+        let segment = NativeSegment(hold);
+        env.adjust_external_memory(segment.counted_bytes())?;
+        Ok(segment)
+    }
+
+    fn counted_bytes(&self) -> i64 {
+        i64::from(self.0.file_bytes().min(HELD_BYTES_MAX))
+    }
+}
+
+#[napi]
+impl NativeSegment {
+    /// The segment's bytes as a buffer of its own.
+    #[napi(catch_unwind)]
+    pub fn map<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+        segment_buffer(env, self.0.map_private().map_err(|error| coded(&error))?)
+    }
+}
+
+impl ObjectFinalize for NativeSegment {
+    fn finalize(self, env: Env) -> napi::Result<()> {
+        env.adjust_external_memory(-self.counted_bytes()).map(|_all| ())
+    }
+}
+
 /// The whole of a segment. JavaScript may write into it: the map is private, a write reaches neither file nor engine.
-pub fn segment_buffer(env: &Env, map: SegmentView) -> napi::Result<ArrayBuffer<'_>> {
+fn segment_buffer(env: &Env, map: SegmentView) -> napi::Result<ArrayBuffer<'_>> {
     let (start, bytes) = (map.as_ptr(), map.len());
     // SAFETY: the map moves into the finalizer, so that it lives until the buffer is gone. It is this buffer's own,
     // so that no address is registered twice.

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod handles;
 mod notifier;
+mod read_ahead;
 mod reader;
 mod repair;
 mod stream;

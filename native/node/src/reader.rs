@@ -14,10 +14,11 @@ use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
 
-use crate::buffers::{segment_buffer, tail_buffer};
+use crate::buffers::{NativeSegment, tail_buffer};
 use crate::error::{coded, internal};
 use crate::handles::Table;
 use crate::notifier::Bell;
+use crate::read_ahead::ReadAhead;
 use crate::window::{Cursor, IN_SLAB, Limits, RunHead, Slot, Window};
 
 /// What [`reader_next`] returns when it described no record.
@@ -52,6 +53,7 @@ struct OpenReader {
     bell: Arc<Bell>,
     pending: Option<Pending>,
     last_file: Option<Arc<SegmentFile>>,
+    ahead: ReadAhead,
     // The window and the slab.
     buffers: Option<(Uint8Array, Uint8Array)>,
 }
@@ -65,7 +67,16 @@ struct Pending {
 
 impl NativeReader {
     pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, bell: Arc<Bell>) -> Self {
-        let open = OpenReader { stream, reader, delivery, bell, pending: None, last_file: None, buffers: None };
+        let open = OpenReader {
+            stream,
+            reader,
+            delivery,
+            bell,
+            pending: None,
+            last_file: None,
+            ahead: ReadAhead::default(),
+            buffers: None,
+        };
         NativeReader { handle: READERS.with(|readers| readers.insert(open)), closed: false }
     }
 
@@ -129,12 +140,11 @@ impl NativeReader {
         self.with(|open| open.reader.skip_damage().map_err(|error| coded(&error)))
     }
 
-    /// The segment that the last descriptors point into, as a buffer of its own.
+    /// Holds the segment that the last descriptors point into.
     #[napi(catch_unwind)]
-    pub fn map_segment<'env>(&self, env: &'env Env) -> napi::Result<ArrayBuffer<'env>> {
+    pub fn hold_segment(&self, env: Env) -> napi::Result<NativeSegment> {
         let file = self.with(|open| Ok(open.last_file.clone()))?;
-        let file = file.ok_or_else(|| internal("no segment was read yet"))?;
-        segment_buffer(env, file.map_private().map_err(|error| coded(&error))?)
+        NativeSegment::new(env, file.ok_or_else(|| internal("no segment was read yet"))?.hold())
     }
 
     /// The page of counters that move when there is something new; see [`NativeReader::tail_word`].
@@ -219,7 +229,10 @@ impl OpenReader {
                 self.pending = Some(Pending { chunk, run: 0, cursor: None });
                 Ok(true)
             }
-            Step::AtTail => Ok(false),
+            Step::AtTail => {
+                self.ahead.stop();
+                Ok(false)
+            }
         }
     }
 
@@ -236,7 +249,7 @@ impl OpenReader {
         let mut slab = copying.then(|| Slab::new(slab, window.get(Slot::SlabUsed)));
         let mut count = 0;
         while let Some(run) = pending.chunk.runs.get(pending.run) {
-            if copying != (copy_all || run.payload.end > pending.chunk.safe_end) || window.room() == 0 {
+            if copying != (copy_all || run.payload.end > pending.chunk.safe_end) || !window.has_room() {
                 break;
             }
             let payload = pending.chunk.payload(run).map_err(|error| coded(&error))?;
@@ -277,6 +290,7 @@ impl OpenReader {
         let Some(pending) = &self.pending else { return };
         self.last_file = Some(Arc::clone(&pending.chunk.file));
         if pending.run == pending.chunk.runs.len() {
+            self.ahead.follow(&pending.chunk);
             self.pending = None;
         }
     }

@@ -231,6 +231,12 @@ fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
 
 /// Reads a whole index file.
 pub fn decode(bytes: &[u8]) -> Result<(Summary, Body)> {
+    decode_of(bytes, |_shard| true)
+}
+
+/// Reads an index file with the runs of some shards only; the others are listed without any. A segment of a thousand
+/// shards has so many runs that their lists cost more than the walk through one shard's records.
+pub fn decode_of(bytes: &[u8], wanted: impl Fn(u32) -> bool) -> Result<(Summary, Body)> {
     let (summary, [shards, waypoints, runs, sum]) = decode_header(bytes)?;
     let tail = &bytes[INDEX_HEADER_BYTES..];
     let expected = u64::from(shards) * SHARD_BYTES as u64
@@ -239,13 +245,13 @@ pub fn decode(bytes: &[u8]) -> Result<(Summary, Body)> {
     if tail.len() as u64 != expected || crc32c(tail) != sum {
         return Err(damaged());
     }
-    let body = decode_body(tail, shards as usize, waypoints as usize).ok_or_else(damaged)?;
+    let body = decode_body(tail, shards as usize, waypoints as usize, wanted).ok_or_else(damaged)?;
     Ok((summary, body))
 }
 
 /// Strict, so that a body is read in one way only: the shards in order, each with the runs right behind those of the
 /// one before. So no run is listed twice either, and a body takes no more memory than its bytes allow.
-fn decode_body(tail: &[u8], shards: usize, waypoints: usize) -> Option<Body> {
+fn decode_body(tail: &[u8], shards: usize, waypoints: usize, wanted: impl Fn(u32) -> bool) -> Option<Body> {
     let (directory, rest) = tail.split_at_checked(shards * SHARD_BYTES)?;
     let (way, mut runs) = rest.split_at_checked(waypoints * WAYPOINT_ENTRY_BYTES)?;
     let mut body = Body::default();
@@ -260,6 +266,7 @@ fn decode_body(tail: &[u8], shards: usize, waypoints: usize) -> Option<Body> {
         next_run = first_run.checked_add(count)?;
         let (places, others) = runs.split_at_checked((count as usize).checked_mul(RUN_BYTES)?)?;
         runs = others;
+        let places = if wanted(shard) { places } else { &[] };
         let places = places.chunks_exact(RUN_BYTES).map(|place| {
             let mut cursor = Cursor(place);
             Some(RunPlace { frame: cursor.u32()?, run: cursor.u32()? })
@@ -302,6 +309,14 @@ mod tests {
         assert_eq!(decode(&bytes).ok(), Some((summary, body)));
         assert_eq!(decode_summary(&bytes[..INDEX_HEADER_BYTES]).ok(), Some(summary));
         assert!(summary.presence.may_hold(2047) && !summary.presence.may_hold(2));
+    }
+
+    #[test]
+    fn an_index_can_be_read_for_one_shard() {
+        let (summary, mut body) = sample();
+        let read = decode_of(&encode(&summary, &body), |shard| shard == 2047).expect("intact");
+        body.shards[0].1.clear();
+        assert_eq!(read, (summary, body));
     }
 
     #[test]

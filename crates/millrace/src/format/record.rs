@@ -53,7 +53,8 @@ impl RecordHeader {
 /// The records of a run's payload, one after the other. Ends early where the bytes are not records.
 #[derive(Debug)]
 pub struct Records<'a> {
-    payload: &'a [u8],
+    // What is not walked yet; shrinking it costs fewer checks than a walk by offsets.
+    rest: &'a [u8],
     offset: usize,
 }
 
@@ -72,13 +73,13 @@ impl<'a> Records<'a> {
     /// Walks a run's payload.
     #[must_use]
     pub fn new(payload: &'a [u8]) -> Records<'a> {
-        Records { payload, offset: 0 }
+        Records { rest: payload, offset: 0 }
     }
 
     /// Walks on from a place where a record starts.
     #[must_use]
     pub fn from_offset(payload: &'a [u8], offset: usize) -> Records<'a> {
-        Records { payload, offset }
+        Records { rest: payload.get(offset..).unwrap_or_default(), offset }
     }
 
     /// Whether the payload is so many records, the last of which ends where it ends.
@@ -86,7 +87,7 @@ impl<'a> Records<'a> {
     pub fn are_all_of(payload: &[u8], count: u32) -> bool {
         let mut records = Records::new(payload);
         // Each takes its header at least, so a count that is a lie costs no more than the payload's length.
-        (0..count).all(|_| records.next().is_some()) && records.offset == payload.len()
+        (0..count).all(|_| records.next().is_some()) && records.rest.is_empty()
     }
 
     /// Where the next record starts.
@@ -100,12 +101,12 @@ impl<'a> Iterator for Records<'a> {
     type Item = RecordView<'a>;
 
     fn next(&mut self) -> Option<RecordView<'a>> {
-        let rest = self.payload.get(self.offset..)?;
-        let header = RecordHeader::decode(rest)?;
-        let body = rest.get(RECORD_HEADER_BYTES..header.record_bytes())?;
-        let (key, data) = body.split_at(header.key_bytes as usize);
+        let header = RecordHeader::decode(self.rest)?;
+        let (record, rest) = self.rest.split_at_checked(header.record_bytes())?;
+        let (key, data) = record[RECORD_HEADER_BYTES..].split_at(header.key_bytes as usize);
         let data_offset = self.offset + RECORD_HEADER_BYTES + key.len();
-        self.offset += header.record_bytes();
+        self.offset += record.len();
+        self.rest = rest;
         Some(RecordView { key, data, data_offset })
     }
 }

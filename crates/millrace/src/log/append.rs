@@ -170,7 +170,7 @@ impl Log {
         let writer = self.writer.lock();
         let (file, from) = (Arc::clone(&writer.file), writer.offset);
         drop(writer);
-        file.populate(from, from.saturating_add(POPULATE_BYTES).min(file.bytes));
+        file.populate_stores(from, from.saturating_add(POPULATE_BYTES).min(file.bytes));
     }
 
     fn write_failed(&self, error: std::io::Error) -> Error {

@@ -59,7 +59,7 @@ impl SegmentFile {
     }
 
     /// Spares the stores between the two offsets their page faults. It is a help only: where it fails, they are slower.
-    pub(crate) fn populate(&self, from: u32, until: u32) {
+    pub(crate) fn populate_stores(&self, from: u32, until: u32) {
         let Some(map) = self.stores.get().and_then(Option::as_ref) else { return };
         for start in (from..until).step_by(POPULATE_STEP_BYTES as usize) {
             let end = until.min(start.saturating_add(POPULATE_STEP_BYTES));
@@ -80,11 +80,17 @@ impl SegmentFile {
         Ok(self.map.get().expect("set above"))
     }
 
-    /// A private copy-on-write map of the whole file, for a language that may write into it. It keeps the file from
-    /// being used again, even if the store is closed meanwhile.
-    pub fn map_private(self: &Arc<Self>) -> Result<SegmentView> {
-        let map = self.file.map_private(self.bytes as usize).map_err(|error| self.failed("map", error))?;
-        Ok(SegmentView { map, _file: Arc::clone(self) })
+    /// Maps the pages of a range now rather than at the first look at each; whatever hinders that hinders nothing else.
+    pub fn populate(&self, range: std::ops::Range<usize>) {
+        if let Ok(map) = self.map() {
+            map.populate(range);
+        }
+    }
+
+    /// The claim that the file's bytes stay, without the shared map.
+    #[must_use]
+    pub fn hold(&self) -> SegmentHold {
+        SegmentHold { segment: self.segment, file: Arc::clone(&self.file), bytes: self.bytes }
     }
 
     /// The length of the file in bytes.
@@ -118,11 +124,38 @@ impl SegmentFile {
     }
 }
 
+/// Keeps a segment's file from being used again, even if the store is closed meanwhile.
+#[derive(Clone, Debug)]
+pub struct SegmentHold {
+    /// The segment's number.
+    pub segment: u32,
+    file: Arc<dyn DiskFile>,
+    bytes: u32,
+}
+
+impl SegmentHold {
+    /// A private copy-on-write map of the whole file, for a language that may write into it. It holds the file too.
+    ///
+    /// # Errors
+    /// `Io` where the file cannot be mapped.
+    pub fn map_private(&self) -> Result<SegmentView> {
+        let failed = |error| Error::io(format!("could not map segment {}", self.segment), error);
+        let map = self.file.map_private(self.bytes as usize).map_err(failed)?;
+        Ok(SegmentView { map, _file: Arc::clone(&self.file) })
+    }
+
+    /// The length of the file in bytes.
+    #[must_use]
+    pub fn file_bytes(&self) -> u32 {
+        self.bytes
+    }
+}
+
 /// A private map of a segment and, through the open file, the claim that its bytes stay.
 #[derive(Debug)]
 pub struct SegmentView {
     map: PrivateMap,
-    _file: Arc<SegmentFile>,
+    _file: Arc<dyn DiskFile>,
 }
 
 impl std::ops::Deref for SegmentView {
@@ -217,7 +250,7 @@ impl Segment {
         let find = |waypoints: &[Waypoint]| waypoints[..waypoints.partition_point(&before)].last().copied();
         let noted = if self.summary().is_some() {
             // An index that cannot be read costs a walk from the segment's start, nothing else.
-            self.read_index(disk).ok().and_then(|body| find(&body.waypoints))
+            self.read_index_of(disk, |_shard| false).ok().and_then(|body| find(&body.waypoints))
         } else {
             find(&self.waypoints.lock())
         };
@@ -226,8 +259,13 @@ impl Segment {
 
     /// The body of the index on disk.
     pub(crate) fn read_index(&self, disk: &dyn Disk) -> Result<Body> {
+        self.read_index_of(disk, |_shard| true)
+    }
+
+    /// The same, with the runs of the shards that are wanted.
+    pub(crate) fn read_index_of(&self, disk: &dyn Disk, wanted: impl Fn(u32) -> bool) -> Result<Body> {
         let path = index_path(&self.directory, self.index);
-        let (summary, body) = index::decode(&read_whole(disk, &path)?)?;
+        let (summary, body) = index::decode_of(&read_whole(disk, &path)?, wanted)?;
         if summary.incarnation != self.incarnation {
             let message = format!("{} is the index of another incarnation of the segment", path.display());
             return Err(Error::new(Kind::Corrupt, message));

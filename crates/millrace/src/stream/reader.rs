@@ -323,14 +323,14 @@ impl Reader {
         if summary.presence.may_hold(shard) || summary.presence.may_hold(DAMAGED) {
             // An index that is damaged, or that the retention takes away at this moment, is done without: the segment,
             // which is open, is walked frame by frame.
-            let Ok(body) = located.segment.read_index(&*self.stream.engine.environment.disk) else {
+            let disk = &*self.stream.engine.environment.disk;
+            let Ok(body) = located.segment.read_index_of(disk, |of| [shard, DAMAGED].contains(&of)) else {
                 self.places = None;
                 return Ok(());
             };
             let places = body.shards.iter().filter(|(of, _)| *of == DAMAGED);
             damaged = places.flat_map(|(_, places)| places).map(|place| place.frame).collect();
-            let wanted = body.shards.into_iter().filter(|(of, _)| [shard, DAMAGED].contains(of));
-            runs = wanted.flat_map(|(_, runs)| runs).collect();
+            runs = body.shards.into_iter().flat_map(|(_, runs)| runs).collect();
             runs.sort_unstable_by_key(|place| (place.frame, place.run));
         }
         self.places = Some(Places { segment: located.segment.index, runs, damaged });
