@@ -9,6 +9,12 @@ import { firstLine, type Log, type Peer, type Place } from './peer.js'
 /** How long one step of a peer may take: opening it, or one measurement. */
 const STEP_MS = 60_000
 
+/** The one contender that is no peer, because no Node process can use it. */
+export const CHRONICLE: Pick<Peer, 'name' | 'product' | 'server'> = {
+  name: 'Chronicle Queue (Java)',
+  product: 'chronicle',
+}
+
 /** A log of a peer, open for one contest. */
 export interface Entrant {
   readonly peer: Peer
@@ -20,17 +26,25 @@ export class Field {
   readonly bench: Bench
   readonly place: Place
   readonly peers: readonly Peer[]
+  /** Whether {@link CHRONICLE} runs beside the latencies. */
+  readonly withChronicle: boolean
   readonly #left = new Map<string, string>()
 
-  constructor(bench: Bench, place: Place, peers: readonly Peer[]) {
+  constructor(bench: Bench, place: Place, peers: readonly Peer[], withChronicle: boolean) {
     this.bench = bench
     this.place = place
     this.peers = peers
+    this.withChronicle = withChronicle
   }
 
   /** Whether this run is short. */
   get quick(): boolean {
     return this.bench.quick
+  }
+
+  /** Everybody who was left out, with the reason. */
+  get leftOut(): ReadonlyMap<string, string> {
+    return this.#left
   }
 
   /** Why a peer is not, or no longer, part of the run. */
@@ -51,6 +65,7 @@ export class Field {
   /** Opens a log of each of these peers that is still part of the run. */
   async enter(contest: string, peers: readonly Peer[]): Promise<Entrant[]> {
     const entrants: Entrant[] = []
+    this.place.servers.letAllRun()
     for (const peer of peers) {
       if (this.#left.has(peer.name)) continue
       try {
@@ -71,10 +86,11 @@ export class Field {
    * One measurement of a peer, after what others left in memory is written out. A failure leaves the peer out, and
    * gives no number now and later.
    */
-  async measure(peer: Pick<Peer, 'name'>, measure: () => Promise<number>): Promise<number> {
+  async measure(peer: Pick<Peer, 'name' | 'server'>, measure: () => Promise<number>): Promise<number> {
     if (this.#left.has(peer.name)) return Number.NaN
-    settle(this.bench)
     try {
+      this.place.servers.letRun(await peer.server?.(this.place))
+      settle(this.bench)
       return await within(measure())
     } catch (error) {
       this.#fail(peer, error)
@@ -84,6 +100,7 @@ export class Field {
 
   /** Closes the logs of a contest; in process their data goes at once, servers keep theirs until the run ends. */
   async leave(entrants: readonly Entrant[]): Promise<void> {
+    this.place.servers.letAllRun()
     for (const { peer, log } of entrants) {
       try {
         await within(Promise.resolve(log.close()))

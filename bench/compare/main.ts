@@ -11,7 +11,7 @@ import { printHeadings, printMachine, printRow, printSummary } from '../report.j
 import { type JudgedRow, runContest } from '../rows.js'
 import { Workspace } from '../workspace.js'
 import { contests } from './contests/all.js'
-import { Field, logFolder } from './field.js'
+import { CHRONICLE, Field, logFolder } from './field.js'
 import type { Peer } from './peer.js'
 import { peers } from './peers/all.js'
 import { printLeftOut, writeResults } from './results.js'
@@ -46,7 +46,8 @@ async function main(): Promise<void> {
   const bench: Bench = { workspace, limits: loadLimits(), quick: values.quick }
   const place = { directory: logFolder(bench), servers, limits: bench.limits }
   mkdirSync(place.directory)
-  const field = new Field(bench, place, peers.filter(chosenBy(values.peer)))
+  const isChosen = chosenBy(values.peer)
+  const field = new Field(bench, place, peers.filter(isChosen), isChosen(CHRONICLE))
   if (values.quick && values.peer === undefined) leaveServersOut(field)
   const chosen = contests(field).filter((contest) => contest.name.includes(values.filter))
   if (values.list) return list(field)
@@ -70,7 +71,7 @@ async function main(): Promise<void> {
 }
 
 /** Millrace always; the others by name or product. */
-function chosenBy(names: string | undefined): (peer: Peer) => boolean {
+function chosenBy(names: string | undefined): (peer: Pick<Peer, 'name' | 'product'>) => boolean {
   const wanted = names?.split(',').map((name) => name.trim().toLowerCase())
   return ({ name, product }) =>
     product === 'millrace' ||
@@ -79,6 +80,7 @@ function chosenBy(names: string | undefined): (peer: Peer) => boolean {
 }
 
 function leaveServersOut(field: Field): void {
+  field.leaveOut(CHRONICLE.name, 'a quick run starts no servers; --peer names some')
   for (const { name, runs } of field.peers) {
     if (runs === 'as a server') field.leaveOut(name, 'a quick run starts no servers; --peer names some')
   }

@@ -62,6 +62,19 @@ export class Servers {
     return starting
   }
 
+  /**
+   * Lets only this server run; without one, all of them are held. What a server still does when it was measured (a
+   * sync, a compaction, a collection) must not be on the clock of the next peer.
+   */
+  letRun(server: Pick<Server, 'pid'> | undefined): void {
+    for (const child of this.#children) child.kill(child.pid === server?.pid ? 'SIGCONT' : 'SIGSTOP')
+  }
+
+  /** Lets all servers run again. */
+  letAllRun(): void {
+    for (const child of this.#children) child.kill('SIGCONT')
+  }
+
   /** Ends all servers. */
   async stop(): Promise<void> {
     const servers = await Promise.allSettled(this.#started.values())
@@ -118,6 +131,7 @@ export class Servers {
   /** In an exit handler nothing can be awaited: it asks, looks at the process table for a while, and kills. */
   #endAtExit(): void {
     for (const child of this.#children) child.kill('SIGTERM')
+    this.letAllRun()
     const deadline = performance.now() + STOP_MS
     while (performance.now() < deadline && [...this.#children].some(isAlive)) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
@@ -131,6 +145,7 @@ async function end(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
+  child.kill('SIGCONT')
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
   await exited
   clearTimeout(timer)

@@ -38,7 +38,7 @@ async function openAppend(
   const peers = field.peers.filter((peer) => (peer.promised === 'synced') === (promised === 'synced'))
   const entrants = await field.enter(contest, peers)
   const source = new Source(bytes)
-  const milliseconds = field.quick ? 300 : 1000
+  const milliseconds = field.quick ? 300 : 700
   const rates = new Map<string, number>()
   const row = (name: string) => `${contest}: ${name}`
   const millrace = `Millrace, ${promised}`

@@ -43,7 +43,8 @@ async function openFootprint(field: Field): Promise<OpenContest> {
   })
   const measureOnce = (peer: Peer) => {
     latest.delete(peer)
-    return field.measure(peer, async () => {
+    // Its server is one of its own, started for this.
+    return field.measure({ name: peer.name }, async () => {
       const { workspace } = field.bench
       const folder = workspace.path(logName(CONTEST, peer))
       const footprint = await footprintOf(peer, folder, until, (child) => workspace.adopt(child))

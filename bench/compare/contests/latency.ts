@@ -9,6 +9,7 @@ import type { Entrant, Field } from '../field.js'
 import type { Entry, Log, Peer } from '../peer.js'
 import { InFlight, Source } from '../workload.js'
 import { withKnownLimits } from './append.js'
+import { chronicleSides } from './chronicle.js'
 
 const RECORD_BYTES = 100
 const MILLRACE = 'Millrace, os'
@@ -33,7 +34,7 @@ export function latencyContests(field: Field): Contest[] {
     {
       name: 'latency at 1,000/s',
       rounds,
-      open: () => openLatency(field, 'latency at 1,000/s', async () => STEADY_RATE),
+      open: () => openLatency(field, 'latency at 1,000/s', steady),
     },
     { name: 'latency at half of the maximum', rounds, open: () => openHalf(field, 'latency at half of the maximum') },
   ]
@@ -42,6 +43,7 @@ export function latencyContests(field: Field): Contest[] {
 async function openHalf(field: Field, contest: string): Promise<OpenContest> {
   const greatest = new Map<string, number>()
   const opened = await openLatency(field, contest, async ({ peer, log }) => {
+    greatest.delete(peer.name)
     const rate = await greatestRate(peer, log, field.quick ? 300 : 1000)
     greatest.set(peer.name, rate)
     return rate / 2
@@ -57,6 +59,8 @@ async function openHalf(field: Field, contest: string): Promise<OpenContest> {
 
 /** At which pace a peer is published to. */
 type Pace = (entrant: Entrant) => Promise<number>
+
+const steady: Pace = async () => STEADY_RATE
 
 async function openLatency(field: Field, contest: string, pace: Pace): Promise<OpenContest> {
   const all = await field.enter(
@@ -81,6 +85,7 @@ async function openLatency(field: Field, contest: string, pace: Pace): Promise<O
       { name: `${name}, p99`, unit: 'µs', measure: () => percentile(latencies, 0.99) },
     ]
   })
+  sides.push(...chronicleSides(field, contest, pace === steady ? STEADY_RATE : 'half', millrace))
   return { sides: withKnownLimits(sides), close: () => field.leave(all) }
 }
 

@@ -11,7 +11,7 @@ const PUTS = 2000
 export function putContests(field: Field): Contest[] {
   return (['os', 'synced'] as const).map((promised) => {
     const name = `put ${promised}`
-    return { name, rounds: field.quick ? 2 : 5, open: () => openPut(field, name, promised) }
+    return { name, rounds: field.quick ? 2 : 3, open: () => openPut(field, name, promised) }
   })
 }
 

@@ -17,7 +17,7 @@ const FILL_MS = 5000
 
 /** The contest of replays; each product once, since what was synced when makes no difference to a read. */
 export function replayContests(field: Field): Contest[] {
-  return [{ name: CONTEST, rounds: field.quick ? 2 : 5, open: () => openReplay(field) }]
+  return [{ name: CONTEST, rounds: field.quick ? 2 : 3, open: () => openReplay(field) }]
 }
 
 async function openReplay(field: Field): Promise<OpenContest> {
