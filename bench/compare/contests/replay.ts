@@ -13,7 +13,7 @@ const CONTEST = 'replay 100 B'
 const MILLRACE = 'Millrace, os'
 
 /** Storing must not take longer than this for a slow peer; its rate is one of what it has stored by then. */
-const FILL_MS = 5000
+const FILL_MS = 2000
 
 /** The contest of replays; each product once, since what was synced when makes no difference to a read. */
 export function replayContests(field: Field): Contest[] {
@@ -58,7 +58,7 @@ async function openReplay(field: Field): Promise<OpenContest> {
 }
 
 async function fill(field: Field, { peer, log }: Entrant, source: Source): Promise<number> {
-  const most = field.quick ? 500_000 : peer.runs === 'in process' ? 2_000_000 : 500_000
+  const most = field.quick ? 500_000 : peer.runs === 'in process' ? 1_000_000 : 200_000
   return field.measure(peer, async () => {
     const until = { milliseconds: field.quick ? 1000 : FILL_MS, records: most }
     return (await appendUntil(peer, log, source, until)).records

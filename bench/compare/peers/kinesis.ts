@@ -59,7 +59,6 @@ function peer(kind: ServerKind, promised: 'os' | 'memory'): Peer {
         credentials: { accessKeyId: 'none', secretAccessKey: 'none' },
         // The SDK's default is HTTP/2, which the emulators do not speak.
         requestHandler: new http.NodeHttpHandler(),
-        maxAttempts: 1,
       })
       await makeStream(sdk, kinesis, log)
       return new KinesisLog(sdk, kinesis, log)
