@@ -22,6 +22,7 @@ const FOREIGN = new Set([
   'docs/api',
   'bench/compare/.data',
   'bench/compare/.peers',
+  'bench/results',
   'native/node/index.cjs',
   'native/node/index.d.cts',
   'package-lock.json',
