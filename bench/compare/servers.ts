@@ -16,6 +16,9 @@ const START_MS = 60_000
 /** How long a server may take to end by itself. */
 const STOP_MS = 5000
 
+/** The same at an exit that cannot wait: whoever interrupted the run may kill it before its files are removed. */
+const STOP_AT_EXIT_MS = 1500
+
 /** What has to be run for a server. */
 export interface Command {
   readonly program: string
@@ -132,7 +135,7 @@ export class Servers {
   #endAtExit(): void {
     for (const child of this.#children) child.kill('SIGTERM')
     this.letAllRun()
-    const deadline = performance.now() + STOP_MS
+    const deadline = performance.now() + STOP_AT_EXIT_MS
     while (performance.now() < deadline && [...this.#children].some(isAlive)) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
