@@ -5,13 +5,17 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { asProgram, Refusal, run, tool } from '../../.ci/shared.mjs'
+import { asProgram, Refusal, run } from '../../.ci/shared.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
 await asProgram(async () => {
   await ensureClients()
-  const { status } = await run(tool('tsx'), [join(here, 'main.ts'), ...process.argv.slice(2)], { cwd: process.cwd() })
+  // Not through the program of tsx, which kills what it runs before that has ended its servers and removed its files.
+  const args = ['--import', import.meta.resolve('tsx'), join(here, 'main.ts'), ...process.argv.slice(2)]
+  // An interrupt reaches the whole group; this process waits for the other.
+  for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => {})
+  const { status } = await run(process.execPath, args, { cwd: process.cwd() })
   process.exitCode = status
 })
 
