@@ -13,8 +13,6 @@ export {
   readerPollFor,
   repairStore,
   streamAppend,
-  streamAppendAhead,
-  streamTakeAhead,
   streamArmAcknowledged,
   streamSubmit,
   streamSubmitSynced,

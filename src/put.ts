@@ -7,20 +7,10 @@
  * - When a batch leaves: a full buffer at once; for `put` at the end of the current microtasks, because its caller
  *   waits; for `append` at the end of the turn (`setImmediate`), because nobody does and records that arrive one
  *   microtask apart then share a batch; at a flush at once.
- * - A full buffer of `append`s goes ahead: another thread appends it while the next is staged. Its outcome is taken
- *   before anything else is submitted, so that batches stay in order.
  * - A batch that the log refuses fails exactly its own puts. Records of `append` that were refused are counted, and
  *   the next `append` or flush throws.
  */
-import {
-  streamAppend,
-  streamAppendAhead,
-  streamArmAcknowledged,
-  streamSubmit,
-  streamSubmitSynced,
-  streamTakeAhead,
-  type NativeStream,
-} from './binding.js'
+import { streamAppend, streamArmAcknowledged, streamSubmit, streamSubmitSynced, type NativeStream } from './binding.js'
 import { checkWhole } from './checks.js'
 import { MillraceError, closed, fromNative, mapped } from './errors.js'
 import { keepAlive, unlisten, wakeSoon } from './events.js'
@@ -30,8 +20,6 @@ import { STAGING_BYTES, Staging, checkRecord, parseHashKey, stagedBytesMax } fro
 
 const IN_FLIGHT_BYTES_DEFAULT = 64 * 1024 * 1024
 const IN_FLIGHT_RECORDS_DEFAULT = 1024 * 1024
-/** A buffer that holds less is appended sooner than handed over. */
-const AHEAD_BYTES_MIN = 64 * 1024
 /** Records whose keys `appendMany` fetches at a time: about as many cache lines as a processor waits for at once. */
 const GROUP_RECORDS = 16
 
@@ -63,8 +51,6 @@ export class Appender {
   #handed: Uint8Array | undefined
   #current = new Sent()
   readonly #inFlight: Sent[] = []
-  /** The batch that another thread is appending. */
-  #ahead: Sent | undefined
   #inFlightBytes = 0
   #inFlightRecords = 0
   /** Up to how many bytes and records may be staged before anything has to be done first. */
@@ -240,7 +226,7 @@ export class Appender {
   /** Empties the buffer, and takes what was acknowledged since the last wake-up; whether that is enough. */
   #makeRoom(bytes: number): boolean {
     this.#checkOpen()
-    if (!this.#submitAhead()) this.#submit()
+    this.#submit()
     if (this.#takes(bytes)) return true
     if (this.#inFlight.length > 0) this.#settle()
     // A record larger than the limit passes when nothing else is in flight; otherwise it could never be written.
@@ -274,36 +260,6 @@ export class Appender {
     this.#submit()
   }
 
-  /** Hands a full buffer to another thread; `false` where this one has to append it. */
-  #submitAhead(): boolean {
-    const staging = this.#staging
-    if (staging.size < AHEAD_BYTES_MIN || this.#current.waiting.length > 0) return false
-    this.#takeAhead()
-    const keyBytes = staging.writeKeys()
-    if (!streamAppendAhead(this.#handle, staging.bytes, staging.length, keyBytes, staging.count)) return false
-    const batch = this.#takeCurrent()
-    staging.clear()
-    this.#ahead = batch
-    // Nothing acknowledges it before its place is known.
-    batch.position = Infinity
-    if (this.#options.acknowledgedWhenDurable) this.#enqueue(batch)
-    return true
-  }
-
-  /** Waits for the batch that went ahead. */
-  #takeAhead(): void {
-    const batch = this.#ahead
-    if (batch === undefined) return
-    this.#ahead = undefined
-    try {
-      batch.position = streamTakeAhead(this.#handle)
-      if (this.#options.acknowledgedWhenDurable) this.#settle()
-    } catch (error) {
-      if (this.#options.acknowledgedWhenDurable) this.#leave(this.#inFlight.pop() as Sent)
-      this.#fail(batch, fromNative(error))
-    }
-  }
-
   #takeCurrent(): Sent {
     const batch = this.#current
     this.#current = new Sent()
@@ -314,7 +270,6 @@ export class Appender {
 
   /** One native call for all that is staged. What the log refuses is settled here, it never throws. */
   #submit(): void {
-    this.#takeAhead()
     const staging = this.#staging
     if (staging.count === 0) return
     if (!this.#options.acknowledgedWhenDurable && this.#current.waiting.length === 0) {
@@ -379,9 +334,7 @@ export class Appender {
     const watermark = streamArmAcknowledged(this.#handle)
     const acknowledged = this.#inFlight.findIndex(({ position }) => position > watermark)
     const failure = acknowledged < 0 ? undefined : this.#failure()
-    // Of the batch ahead, the last one, nothing is known yet; it gets its own outcome.
-    const all = this.#inFlight.length - (this.#ahead === undefined ? 0 : 1)
-    const settled = this.#inFlight.splice(0, acknowledged < 0 || failure !== undefined ? all : acknowledged)
+    const settled = this.#inFlight.splice(0, acknowledged < 0 || failure !== undefined ? Infinity : acknowledged)
     if (settled.length === 0) return
     for (const batch of settled) {
       this.#leave(batch)

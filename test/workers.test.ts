@@ -184,7 +184,7 @@ test.each(['synced', 'os'] as const)(
       expect(error).toMatchObject({ code: 'ERR_MILLRACE_STREAM_DELETING' })
       told += Number(/^(\d+) appended records failed/.exec((error as Error).message)?.[1])
     }
-    // More than a buffer holds, so that some of it goes ahead.
+    // More than a buffer holds, so that some of it leaves before the turn ends.
     for (let i = 0; i < 2000; i += 1) {
       try {
         stream.append(record)

@@ -7,7 +7,6 @@
 //!
 //! It knows nothing of promises in flight, codecs, or async iteration: that is TypeScript's part.
 
-mod ahead;
 mod buffers;
 mod describe;
 mod engine;

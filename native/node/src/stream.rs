@@ -6,7 +6,6 @@ use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, 
 use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 
-use crate::ahead::Ahead;
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
@@ -35,8 +34,6 @@ struct Writer {
     stream: Stream,
     acknowledged: Bell,
     placements: Vec<Placement>,
-    // Made for the first batch that goes ahead.
-    ahead: Option<Ahead>,
     // Handed over once and not at each call, because taking a typed array apart costs as much as an append.
     staging: Option<Uint8Array>,
 }
@@ -92,24 +89,6 @@ pub fn stream_append(
     Ok(place(end))
 }
 
-/// Lets another thread append the batch, which is none of puts, and returns at once; `false` where it has to be appended
-/// here. Nothing else is appended before [`stream_take_ahead`] was called.
-#[napi(catch_unwind)]
-pub fn stream_append_ahead(handle: u32, staged: &[u8], length: u32, key_bytes: u32, count: u32) -> napi::Result<bool> {
-    let batch = staged_batch(staged, length, key_bytes, count)?;
-    WRITERS.with(|writers| writers.with(handle, |writer| Ok(writer.append_ahead(batch))))
-}
-
-/// Waits for the batch that went ahead; returns the place up to which it must be acknowledged, or throws why it was
-/// refused.
-#[napi(catch_unwind)]
-pub fn stream_take_ahead(handle: u32) -> napi::Result<f64> {
-    let nothing = || internal("no batch is ahead");
-    let end =
-        WRITERS.with(|writers| writers.with(handle, |writer| writer.ahead.as_mut().ok_or_else(nothing)?.take()))?;
-    Ok(place(end))
-}
-
 /// Appends records as [`stream_append`] does, from the staging buffer, for which nobody waits: all of them or none. Returns the id that this has fired in this thread, or 0: its listener must be called soon.
 #[napi(catch_unwind)]
 pub fn stream_submit(handle: u32, length: u32, key_bytes: u32, count: u32) -> napi::Result<u32> {
@@ -155,13 +134,6 @@ impl Writer {
         Ok(appended.end)
     }
 
-    fn append_ahead(&mut self, batch: Staged<'_>) -> bool {
-        if self.ahead.is_none() {
-            self.ahead = Ahead::new();
-        }
-        self.ahead.as_mut().is_some_and(|ahead| ahead.start(&self.stream, batch))
-    }
-
     fn submit(&mut self, length: u32, key_bytes: u32, count: u32) -> napi::Result<u32> {
         let batch = staged_batch(self.staging.as_deref().unwrap_or_default(), length, key_bytes, count)?;
         self.acknowledged.alarm().keeping(|| self.stream.append(batch, None, Commit::Engine).map(|_| ()))
@@ -192,7 +164,6 @@ impl NativeStream {
             stream: stream.clone(),
             acknowledged: Bell::new(Arc::clone(acknowledged)),
             placements: Vec::new(),
-            ahead: None,
             staging: None,
         };
         *handle.get_or_insert_with(|| WRITERS.with(|writers| writers.insert(writer())))

@@ -43,8 +43,7 @@ where
     }
 }
 
-/// What a panic said, as the message of an error.
-pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     format!("the engine panicked: {}; please report it", text.unwrap_or("no message"))
