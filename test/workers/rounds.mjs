@@ -62,7 +62,7 @@ const BODY = (kind) => `
     const stream = await millrace.stream('shared')
     ${KINDS[kind]}
     setInterval(() => {}, 1000)
-  }).catch((error) => port.postMessage({ failed: String(error?.code ?? error?.stack) }))`
+  }).catch((error) => port.postMessage({ failed: String(error?.stack ?? error) }))`
 
 let state = Number(seedText) >>> 0
 /** A fraction by the seed (mulberry32). */

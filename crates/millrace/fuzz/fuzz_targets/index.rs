@@ -23,7 +23,11 @@ fuzz_target!(|input: &[u8]| {
         Err(error) => assert_judged(error.kind(), &[Kind::Corrupt, Kind::FormatNewer]),
         Ok((whole, body)) => {
             assert_eq!(summary.ok(), Some(whole), "the header alone says the same");
-            assert_eq!(encode(&whole, &body), bytes, "an index encodes to its own bytes");
+            let mut again = encode(&whole, &body);
+            // What an older version wrote is written by this one under its own number.
+            again[8..10].copy_from_slice(&bytes[8..10]);
+            seal_index(&mut again);
+            assert_eq!(again, bytes, "an index encodes to its own bytes");
             let bit = flip(&mut bytes, choice);
             assert!(decode(&bytes).is_err(), "bit {bit} was flipped and nobody noticed");
         }

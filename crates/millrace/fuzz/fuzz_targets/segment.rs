@@ -31,7 +31,11 @@ fn check_header(bytes: &[u8], sealed: bool, choice: u32) {
     match bounded(0, 0, || SegmentHeader::decode(&page)) {
         Err(error) => assert_judged(error.kind(), &[Kind::Corrupt, Kind::FormatNewer]),
         Ok(header) => {
-            assert_eq!(header.encode(), page, "a header encodes to its own bytes");
+            let mut again = header.encode();
+            // What an older version wrote is written by this one under its own number.
+            again[8..10].copy_from_slice(&page[8..10]);
+            seal_segment_header(&mut again);
+            assert_eq!(again, page, "a header encodes to its own bytes");
             assert!(header.reserved_from <= header.reserved_until, "a reservation is a range");
             let bit = flip(&mut page, choice);
             assert!(SegmentHeader::decode(&page).is_err(), "bit {bit} was flipped and nobody noticed");

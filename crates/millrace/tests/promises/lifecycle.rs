@@ -90,8 +90,8 @@ fn a_bad_record_is_refused_with_its_reason_and_its_whole_call_appends_nothing() 
         assert_eq!(kind(staged(records, &keys[..length], 1)), Some(Kind::InvalidArgument));
     }
     refused(staged(records, keys, 2), Kind::InvalidArgument, &["record 1"]);
-    refused(staged(records, &[keys, b"y"].concat(), 1), Kind::InvalidArgument, &["1 records", "end at"]);
-    refused(staged(&[records, b"y"].concat(), keys, 1), Kind::InvalidArgument, &["1 records", "end at"]);
+    refused(staged(records, &[keys, b"y"].concat(), 1), Kind::InvalidArgument, &["1 record", "at (28"]);
+    refused(staged(&[records, b"y"].concat(), keys, 1), Kind::InvalidArgument, &["1 record", "at (28"]);
     let mut flagged = records.to_vec();
     flagged[6] = 8 | u8::try_from(EXPLICIT_HASH_KEY).expect("a small flag");
     refused(staged(&flagged, keys, 1), Kind::InvalidArgument, &["flags", "got 9"]);
