@@ -5,6 +5,7 @@
 //! what the log appends to it, so a page that can still change is never shown. Nothing here trusts a length that
 //! stands in a segment: the walk ends where the bytes are no records, and that is an error.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ thread_local! {
 #[napi]
 pub struct NativeReader {
     handle: u32,
-    closed: bool,
+    closed: Cell<bool>,
 }
 
 /// How a reader hands records over.
@@ -77,18 +78,18 @@ impl NativeReader {
             ahead: ReadAhead::default(),
             buffers: None,
         };
-        NativeReader { handle: READERS.with(|readers| readers.insert(open)), closed: false }
+        NativeReader { handle: READERS.with(|readers| readers.insert(open)), closed: Cell::new(false) }
     }
 
     fn with<R>(&self, work: impl FnOnce(&mut OpenReader) -> napi::Result<R>) -> napi::Result<R> {
-        if self.closed {
+        if self.closed.get() {
             return Err(coded(&Error::new(Kind::Closed, "expected an open reader, but it was closed")));
         }
         READERS.with(|readers| readers.with(self.handle, work))
     }
 
-    fn let_go(&mut self) {
-        if !std::mem::replace(&mut self.closed, true) {
+    fn let_go(&self) {
+        if !self.closed.replace(true) {
             // At the end of the thread the table may be gone already, and the reader with it.
             let _gone = READERS.try_with(|readers| readers.remove(self.handle));
         }
@@ -167,7 +168,7 @@ impl NativeReader {
 
     /// Lets go of files and wake-ups. Buffers that were handed out stay.
     #[napi(catch_unwind)]
-    pub fn close(&mut self) {
+    pub fn close(&self) {
         self.let_go();
     }
 }

@@ -26,7 +26,7 @@ pub struct NativeStream {
     before_sync: OnceLock<Arc<Bell>>,
     after_sync: OnceLock<Arc<Bell>>,
     // Given when first asked for: a stream is opened on another thread than the table's.
-    handle: Option<u32>,
+    handle: OnceLock<u32>,
 }
 
 /// The hot half of a stream.
@@ -58,15 +58,21 @@ pub struct NativeReadRequest {
 
 impl NativeStream {
     pub fn new(stream: Stream, acknowledged: Arc<Alarm>) -> Self {
-        NativeStream { stream, acknowledged, before_sync: OnceLock::new(), after_sync: OnceLock::new(), handle: None }
+        NativeStream {
+            stream,
+            acknowledged,
+            before_sync: OnceLock::new(),
+            after_sync: OnceLock::new(),
+            handle: OnceLock::new(),
+        }
     }
 }
 
 impl Drop for NativeStream {
     fn drop(&mut self) {
-        if let Some(handle) = self.handle {
+        if let Some(handle) = self.handle.get() {
             // At the end of the thread the table may be gone already, and the writer with it.
-            let _gone = WRITERS.try_with(|writers| writers.remove(handle));
+            let _gone = WRITERS.try_with(|writers| writers.remove(*handle));
         }
     }
 }
@@ -158,7 +164,7 @@ impl Writer {
 impl NativeStream {
     /// The stream's number for [`stream_append`] and [`stream_arm_acknowledged`].
     #[napi(catch_unwind)]
-    pub fn handle(&mut self) -> u32 {
+    pub fn handle(&self) -> u32 {
         let NativeStream { stream, acknowledged, handle, .. } = self;
         let writer = || Writer {
             stream: stream.clone(),
@@ -166,12 +172,12 @@ impl NativeStream {
             placements: Vec::new(),
             staging: None,
         };
-        *handle.get_or_insert_with(|| WRITERS.with(|writers| writers.insert(writer())))
+        *handle.get_or_init(|| WRITERS.with(|writers| writers.insert(writer())))
     }
 
     /// Sets the buffer that [`stream_submit`] takes records from.
     #[napi(catch_unwind)]
-    pub fn set_staging(&mut self, staging: Uint8Array) -> napi::Result<()> {
+    pub fn set_staging(&self, staging: Uint8Array) -> napi::Result<()> {
         let handle = self.handle();
         WRITERS.with(|writers| {
             writers.with(handle, |writer| {
