@@ -1,6 +1,8 @@
 //! Memory of the engine that JavaScript sees without a copy: the only file of this crate with `unsafe` in it besides
 //! `reader.rs`, which writes into JavaScript's buffers.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use millrace::map::{TAIL_PAGE_BYTES, TailView};
 use millrace::{SegmentHold, SegmentView};
 use napi::Env;
@@ -60,9 +62,17 @@ impl ObjectFinalize for NativeSegment {
 /// The whole of a segment. JavaScript may write into it: the map is private, a write reaches neither file nor engine.
 fn segment_buffer(env: &Env, map: SegmentView) -> napi::Result<ArrayBuffer<'_>> {
     let (start, bytes) = (map.as_ptr(), map.len());
-    // SAFETY: the map moves into the finalizer, so that it lives until the buffer is gone. It is this buffer's own,
-    // so that no address is registered twice.
-    unsafe { ArrayBuffer::from_external(env, start, bytes, map, |_env, map| drop(map)) }
+    let owner = Arc::new(Mutex::new(Some(map)));
+    let let_go = |owner: &Mutex<Option<SegmentView>>| drop(owner.lock().unwrap_or_else(PoisonError::into_inner).take());
+    // SAFETY: the finalizer shares the map, so that it lives until the buffer is gone. It is this buffer's own, so that
+    // no address is registered twice.
+    let buffer =
+        unsafe { ArrayBuffer::from_external(env, start, bytes, Arc::clone(&owner), move |_env, owner| let_go(&owner)) };
+    if buffer.is_err() {
+        // No buffer was made, as where the thread is being terminated, and the binding then forgets what it was given.
+        let_go(&owner);
+    }
+    buffer
 }
 
 /// The page of counters that a polled reader watches. It is mapped for reading only and must not be given to users.
