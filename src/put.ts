@@ -260,14 +260,6 @@ export class Appender {
     this.#submit()
   }
 
-  #takeCurrent(): Sent {
-    const batch = this.#current
-    this.#current = new Sent()
-    batch.bytes = this.#staging.size
-    batch.records = this.#staging.count
-    return batch
-  }
-
   /** One native call for all that is staged. What the log refuses is settled here, it never throws. */
   #submit(): void {
     const staging = this.#staging
@@ -276,7 +268,10 @@ export class Appender {
       this.#submitUnawaited(streamSubmit)
       return
     }
-    const batch = this.#takeCurrent()
+    const batch = this.#current
+    this.#current = new Sent()
+    batch.bytes = staging.size
+    batch.records = staging.count
     if (batch.waiting.length > 0) {
       batch.shards = new Uint32Array(batch.records)
       batch.sequences = new BigUint64Array(batch.records)
@@ -337,19 +332,14 @@ export class Appender {
     const settled = this.#inFlight.splice(0, acknowledged < 0 || failure !== undefined ? Infinity : acknowledged)
     if (settled.length === 0) return
     for (const batch of settled) {
-      this.#leave(batch)
+      this.#inFlightBytes -= batch.bytes
+      this.#inFlightRecords -= batch.records
       if (failure !== undefined && batch.position > watermark) this.#fail(batch, failure)
       else for (const waiting of batch.waiting) waiting.resolve(batch)
     }
-    this.#wakeDrained()
-  }
-
-  /** Counts a batch that was taken from the queue. */
-  #leave(batch: Sent): void {
-    this.#inFlightBytes -= batch.bytes
-    this.#inFlightRecords -= batch.records
     this.#setRoom()
-    if (this.#inFlightRecords === 0) keepAlive.release()
+    if (this.#inFlight.length === 0) keepAlive.release()
+    this.#wakeDrained()
   }
 
   #failure(): MillraceError | undefined {
