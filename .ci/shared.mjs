@@ -26,16 +26,19 @@ export function tool(name) {
 
 /**
  * Runs a program to its end. Its output goes to ours, and with `capture` is returned too.
- * Resolves to `{ status, output }`; a program that cannot be started has status 127.
+ * Resolves to `{ status, output }`; a program that cannot be started has status 127. With `minutes`, one that takes longer
+ * is ended together with all that it started, says so, and has status 124.
  */
-export function run(program, args, { capture = false, quiet = false, env = {}, cwd = root } = {}) {
+export function run(program, args, { capture = false, quiet = false, env = {}, cwd = root, minutes } = {}) {
   return new Promise((resolve) => {
     const piped = capture || quiet
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },
       stdio: ['ignore', piped ? 'pipe' : 'inherit', piped ? 'pipe' : 'inherit'],
+      detached: minutes !== undefined,
     })
+    const watch = minutes === undefined ? undefined : watchOver(child, minutes)
     let output = ''
     const take = (stream) => (chunk) => {
       output += chunk
@@ -43,9 +46,34 @@ export function run(program, args, { capture = false, quiet = false, env = {}, c
     }
     child.stdout?.on('data', take(process.stdout))
     child.stderr?.on('data', take(process.stderr))
-    child.on('error', (error) => resolve({ status: 127, output: String(error.message) }))
-    child.on('close', (status, signal) => resolve({ status: signal === null ? status : 128, output }))
+    child.on('error', (error) => {
+      watch?.end()
+      resolve({ status: 127, output: String(error.message) })
+    })
+    child.on('close', (status, signal) => {
+      watch?.end()
+      resolve({ status: watch?.overdue ? 124 : signal === null ? status : 128, output })
+    })
   })
+}
+
+/** Ends the process group of `child` after so many minutes, and passes on to it the signals that end us. */
+function watchOver(child, minutes) {
+  const signalGroup = (signal) => child.pid !== undefined && process.kill(-child.pid, signal)
+  const watch = { overdue: false, end }
+  const limit = setTimeout(() => {
+    watch.overdue = true
+    console.error(`ended after ${minutes} minutes: ${child.spawnargs.join(' ')}`)
+    signalGroup('SIGKILL')
+  }, minutes * 60_000)
+  const signals = ['SIGINT', 'SIGTERM']
+  for (const signal of signals) process.once(signal, signalGroup)
+  return watch
+
+  function end() {
+    clearTimeout(limit)
+    for (const signal of signals) process.off(signal, signalGroup)
+  }
 }
 
 /** Every file at or below the given paths (relative to the root), sorted, without what is installed or built. */

@@ -11,6 +11,7 @@ import { Ledger } from '../src/cli/demo/ledger.js'
 import { Report } from '../src/cli/demo/report.js'
 import { acknowledgementLine, parseAcknowledgements } from '../src/cli/demo/witness.js'
 import { Output } from '../src/cli/output.js'
+import { CHILD_MS_MAX } from './support.js'
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const CHECKS = 13
@@ -26,6 +27,7 @@ it('the_quick_demo_holds_every_check_and_cleans_up', { timeout: 120_000 }, () =>
     const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'demo', '--quick', '--json'], {
       encoding: 'utf8',
       env: { ...process.env, TMPDIR: temporary },
+      timeout: CHILD_MS_MAX,
     })
     expect(stderr).toBe('')
     const result = JSON.parse(stdout) as DemoResult

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { Millrace, json } from '../src/index.js'
 import { allRecords, appendKeys, codeOf, keys, openStore } from './store.js'
-import { emptyFolder } from './support.js'
+import { CHILD_MS_MAX, emptyFolder } from './support.js'
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const fromStart = { from: 'TRIM_HORIZON', follow: false } as const
@@ -128,7 +128,8 @@ test('a store that is open, a target that is used, and a signal refuse a repair'
 
 test('the command prints what it kept and what not, and its exit code says which', async () => {
   const folder = await closedStore()
-  const millrace = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
+  const millrace = (...args: string[]) =>
+    spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: CHILD_MS_MAX })
   const sound = millrace('repair', folder, '--to', `${folder}-sound`)
   expect(sound).toMatchObject({ status: 0, stderr: '' })
   expect(sound.stdout).toMatch(/kept 101 records of 2 streams[\s\S]*clicks +100 +1[\s\S]*nothing was left out/)

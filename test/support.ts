@@ -10,6 +10,9 @@ import { onTestFinished } from 'vitest'
 /** The repository's root folder. */
 export const root = join(import.meta.dirname, '..')
 
+/** The longest that a test waits for a program in one piece, in milliseconds. A synchronous wait needs a limit of its own. */
+export const CHILD_MS_MAX = 120_000
+
 /** A program's end: its exit code (null after a signal) and all that it printed. */
 export interface Finished {
   readonly status: number | null
@@ -19,7 +22,13 @@ export interface Finished {
 /** Runs a program to its end in `cwd`; `env` adds to or replaces the environment. */
 export function run(program: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}) {
   return new Promise<Finished>((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const stdio = ['ignore', 'pipe', 'pipe'] as const
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: [...stdio],
+      timeout: CHILD_MS_MAX,
+    })
     let output = ''
     child.stdout.on('data', (chunk) => (output += String(chunk)))
     child.stderr.on('data', (chunk) => (output += String(chunk)))
