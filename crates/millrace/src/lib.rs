@@ -38,8 +38,9 @@ pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use repair::{Damage, Repair, RepairedStream, repair};
+pub use stream::chunk::{Chunk, RunView};
 pub use stream::pack::Placement;
-pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
+pub use stream::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
 pub use stream::staged::{Staged, StagedRecords};
 pub use stream::{Appended, Commit, Stream, StreamDescription};
 #[cfg(shuttle)]

@@ -1,7 +1,9 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
+pub(crate) mod chunk;
 pub(crate) mod expiry;
 pub(crate) mod pack;
+mod places;
 pub mod reader;
 mod retention;
 mod single;
