@@ -27,6 +27,7 @@ pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod map;
+pub mod metrics;
 pub mod shard;
 
 pub use control::{Durability, Retention, StreamConfig, StreamStatus};
