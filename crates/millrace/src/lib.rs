@@ -26,6 +26,7 @@ pub mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod limits;
 pub mod map;
 pub mod metrics;
 pub mod shard;
