@@ -26,7 +26,9 @@ pub mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod limits;
 pub mod map;
+pub mod metrics;
 pub mod shard;
 
 pub use control::{Durability, Retention, StreamConfig, StreamStatus};
