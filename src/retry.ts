@@ -62,7 +62,7 @@ const MAX_DELAY_MS_DEFAULT = 5_000
  * Runs `work` until it succeeds, and rejects with its last error when it is not retryable or the limits are reached.
  *
  * A pause is a random part of an exponentially growing time ("full jitter"), so that callers who were refused together
- * do not come back together. An error with `retryAfterMs`, as `ERR_MILLRACE_THROUGHPUT_EXCEEDED` has it, is given at least
+ * do not come back together. An error with `retryAfterMs`, as a refusal by a throughput limit has it, is given at least
  * that long, and the random pause on top.
  *
  * Throws `ERR_MILLRACE_INVALID_ARGUMENT` for limits out of bounds and `ERR_MILLRACE_ABORTED`.
