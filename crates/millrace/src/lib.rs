@@ -29,6 +29,7 @@ pub mod format;
 pub mod fuzzing;
 pub mod limits;
 pub mod map;
+pub mod metrics;
 pub mod shard;
 
 pub use control::{Durability, Retention, StreamConfig, StreamStatus};
