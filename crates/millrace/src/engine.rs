@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use crate::control::{Command, Retention, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{CreateStream, DeleteStream, Retention, SetRetention, StreamConfig, StreamEntry, StreamStatus};
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
@@ -121,7 +121,7 @@ impl Engine {
         let mut streams = inner.streams.lock();
         let mut journal = inner.journal.lock();
         let created_ms = inner.environment.clock.wall_ms();
-        let command = Command::CreateStream { name: name.to_owned(), created_ms, config: config.clone() };
+        let command = CreateStream { name: name.to_owned(), created_ms, config: config.clone() }.into();
         journal.state().validate(&command)?;
         let id = journal.state().next_stream_id();
         // First the files, then the command: a crash between the two leaves files that the next open removes.
@@ -172,7 +172,7 @@ impl Engine {
         let id = {
             let mut journal = inner.journal.lock();
             let id = journal.state().stream_named(name)?.id;
-            inner.execute(&mut journal, &Command::DeleteStream { id })?;
+            inner.execute(&mut journal, &DeleteStream { id }.into())?;
             id
         };
         if let Some(stream) = inner.streams.lock().remove(&id) {
@@ -191,7 +191,7 @@ impl Engine {
         let (id, config) = {
             let mut journal = inner.journal.lock();
             let id = journal.state().stream_named(name)?.id;
-            inner.execute(&mut journal, &Command::SetRetention { id, retention })?;
+            inner.execute(&mut journal, &SetRetention { id, retention }.into())?;
             (id, journal.state().stream(id)?.config.clone())
         };
         if let Some(stream) = inner.streams.lock().get(&id) {

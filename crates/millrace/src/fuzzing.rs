@@ -9,7 +9,10 @@ use crate::store;
 use crate::stream::pack::{Packer, Placement};
 use crate::stream::staged::Staged;
 
-pub use crate::control::{CleanTail, Command, Horizon, State};
+pub use crate::control::{
+    CleanTail, Command, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetDurability, SetRetention, State,
+    StreamClosed, StreamOpened, StreamRemoved,
+};
 
 /// The id in a line of `MILLRACE`.
 pub fn decode_identity(line: &[u8]) -> Result<String> {

@@ -20,13 +20,16 @@ mod stream;
 mod sync;
 mod verify;
 
+pub mod capacity;
 pub mod clock;
 pub mod disk;
 pub mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod limits;
 pub mod map;
+pub mod metrics;
 pub mod shard;
 
 pub use control::{Durability, Retention, StreamConfig, StreamStatus};

@@ -8,8 +8,8 @@
 use libfuzzer_sys::fuzz_target;
 use millrace::StreamConfig;
 use millrace::format::frame::{RUN_OPTIONAL, RunKind};
-use millrace::fuzzing::{CleanTail, Command, Horizon};
 use millrace::format::record::write_record;
+use millrace::fuzzing::{CleanTail, Command, CreateStream, Horizon, HorizonAdvanced, StreamClosed};
 use millrace_fuzz::{Chain, Files, Forged, NOW_MS, Run, Source, drive_store, shard_entries};
 
 const SEGMENTS_MAX: u32 = 4;
@@ -62,7 +62,7 @@ fn run(source: &mut Source<'_>, shards: u32) -> Run {
 /// The control log that knows the stream, how it was closed and where its horizon stands.
 fn control(source: &mut Source<'_>, chain: &Chain, shards: u32, is_closed: bool) -> Forged {
     let config = StreamConfig { shards, ..StreamConfig::default() };
-    let mut commands = vec![Command::CreateStream { name: "s".into(), created_ms: NOW_MS, config }];
+    let mut commands = vec![CreateStream { name: "s".into(), created_ms: NOW_MS, config }.into()];
     if is_closed {
         let mut tail = CleanTail {
             segment: u64::from(chain.end.segment),
@@ -78,12 +78,12 @@ fn control(source: &mut Source<'_>, chain: &Chain, shards: u32, is_closed: bool)
             4 => tail.last_arrival_ms = source.number(tail.last_arrival_ms),
             _ => {}
         }
-        commands.push(Command::StreamClosed { id: 1, tail });
+        commands.push(StreamClosed { id: 1, tail }.into());
     }
     if source.one_in(4) {
         let (segment, offset) = (source.number(1), source.number_32(4_096));
         let horizon = Horizon { segment, offset, sequence: source.number(1) };
-        commands.push(Command::HorizonAdvanced { id: 1, horizon, expiry_clock_ms: source.number(NOW_MS) });
+        commands.push(HorizonAdvanced { id: 1, horizon, expiry_clock_ms: source.number(NOW_MS) }.into());
     }
     let mut commands = commands.into_iter();
     // Nothing of the control log is forged here: its choices are made of no bytes.

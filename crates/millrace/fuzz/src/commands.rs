@@ -1,6 +1,9 @@
 //! Commands of the control plane, with values on both sides of their limits.
 
-use millrace::fuzzing::{CleanTail, Command, Horizon};
+use millrace::fuzzing::{
+    CleanTail, Command, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetDurability, SetRetention,
+    StreamClosed, StreamOpened, StreamRemoved,
+};
 use millrace::{Durability, Retention, StreamConfig};
 
 use crate::Source;
@@ -12,13 +15,13 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
     match kind {
         0 | 1 => {
             let name = String::from_utf8_lossy(source.bytes(3)).into_owned();
-            Command::CreateStream { name, created_ms: source.number(1_000), config: config(source) }
+            CreateStream { name, created_ms: source.number(1_000), config: config(source) }.into()
         }
-        2 => Command::DeleteStream { id },
-        3 => Command::StreamRemoved { id },
-        4 => Command::SetRetention { id, retention: retention(source) },
-        5 => Command::SetDurability { id, durability: durability(source) },
-        6 => Command::StreamOpened { id },
+        2 => DeleteStream { id }.into(),
+        3 => StreamRemoved { id }.into(),
+        4 => SetRetention { id, retention: retention(source) }.into(),
+        5 => SetDurability { id, durability: durability(source) }.into(),
+        6 => StreamOpened { id }.into(),
         7 => {
             let tail = CleanTail {
                 segment: source.number(1),
@@ -27,12 +30,12 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
                 last_frame_checksum: source.u32(),
                 last_arrival_ms: source.number(1_000),
             };
-            Command::StreamClosed { id, tail }
+            StreamClosed { id, tail }.into()
         }
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
             let horizon = Horizon { segment, offset, sequence };
-            Command::HorizonAdvanced { id, horizon, expiry_clock_ms: source.number(1_000) }
+            HorizonAdvanced { id, horizon, expiry_clock_ms: source.number(1_000) }.into()
         }
     }
 }

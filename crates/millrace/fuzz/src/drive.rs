@@ -9,8 +9,8 @@ use millrace::format::record::{RECORD_HEADER_BYTES, Records};
 use millrace::format::snapshot::ShardEntry;
 use millrace::shard::ShardMap;
 use millrace::{
-    Commit, Engine, Error, Kind, OpenOptions, Reader, ReaderOptions, Result, StartAt, Step, Stream, Visibility,
-    StagedRecords,
+    Commit, Engine, Error, Kind, OpenOptions, Reader, ReaderOptions, Result, StagedRecords, StartAt, Step, Stream,
+    Visibility,
 };
 
 use crate::thin::{copy_store, environment, scratch};
@@ -123,7 +123,8 @@ fn append(stream: &Stream, before: &[Seen]) {
     let mut staged = StagedRecords::default();
     staged.push("a key", None, b"appended");
     let mut placements = Vec::new();
-    let appended = stream.append(staged.as_staged(), Some(&mut placements), Commit::Caller).and_then(|_| stream.flush());
+    let appended =
+        stream.append(staged.as_staged(), Some(&mut placements), Commit::Caller).and_then(|_| stream.flush());
     if judged(appended).is_none() {
         return;
     }

@@ -1,109 +1,69 @@
 //! The commands of the control log and their bytes: one JSON object each, told apart by its field `command`.
 //!
+//! Each noun of the control plane has a file of its own, with its commands and what they do; here they are one list.
+//! A command is added by a struct that implements [`Step`] in the noun's file, a line below, its golden bytes in the
+//! noun's tests and a row in `docs/format.md`.
+//!
 //! Invariants: a command carries all that applying it needs (times too, so that a replay has the same result), and
 //! decoding is strict: bytes that are no command are corrupt, while a command, a field or a choice that this version
 //! does not know was written by a newer one. Neither is ever skipped, because the state after it would be wrong.
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Durability, Retention, StreamConfig};
+use super::state::State;
+use super::stream::{
+    CreateStream, DeleteStream, HorizonAdvanced, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
+};
 use crate::error::{Error, Kind, Result};
 
-/// One step of the control plane's state. Streams are named by their id, which is never given twice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Command {
-    /// Creates a stream; its id is the state's next one.
-    CreateStream {
-        /// The name, unique among the streams that exist.
-        name: String,
-        /// The wall clock at creation, in milliseconds since 1970.
-        created_ms: u64,
-        /// What the stream is created with.
-        config: StreamConfig,
-    },
-    /// Marks a stream as being deleted: from now its files may go.
-    DeleteStream {
-        /// The stream.
-        id: u64,
-    },
-    /// The files of a stream being deleted are gone, and its name is free.
-    StreamRemoved {
-        /// The stream.
-        id: u64,
-    },
-    /// Changes how long records are kept.
-    SetRetention {
-        /// The stream.
-        id: u64,
-        /// The new retention.
-        retention: Retention,
-    },
-    /// Changes what an acknowledgement promises.
-    SetDurability {
-        /// The stream.
-        id: u64,
-        /// The new policy.
-        durability: Durability,
-    },
-    /// The stream may be appended to from now: should the process die, its log must be recovered from its own files.
-    StreamOpened {
-        /// The stream.
-        id: u64,
-    },
-    /// The stream was closed in order, and all of it is durable: the next open need not scan.
-    StreamClosed {
-        /// The stream.
-        id: u64,
-        /// Where its log ends.
-        tail: CleanTail,
-    },
-    /// Records before the horizon are not returned any more. A horizon never goes back.
-    HorizonAdvanced {
-        /// The stream.
-        id: u64,
-        /// The first record that still is returned.
-        horizon: Horizon,
-        /// The expiry clock that decided so, in milliseconds since 1970.
-        expiry_clock_ms: u64,
-    },
+/// What a command does to the state that it meets. Pure: it sees nothing but the command and the state.
+pub(super) trait Step {
+    /// Judges the command against the state. What passes can be applied.
+    fn validate(&self, state: &State) -> Result<()>;
+
+    /// Applies the command, which this state has just judged to be valid.
+    fn apply(&self, state: &mut State);
 }
 
-/// Where the log of a stream that was closed in order ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CleanTail {
-    /// The last segment.
-    pub segment: u64,
-    /// The end of its last frame, in bytes from the start of the segment's file.
-    pub offset: u32,
-    /// The sequence after the last one given.
-    pub next_sequence: u64,
-    /// The checksum of the last frame, which the next frame's header repeats.
-    pub last_frame_checksum: u32,
-    /// The arrival time of the last record, in milliseconds since 1970; arrival times never decrease.
-    pub last_arrival_ms: u64,
+/// The list of commands: each is a struct of the same name, which is called like it, in camel case, on disk.
+macro_rules! commands {
+    ($($command:ident),+ $(,)?) => {
+        /// One step of the control plane's state. Streams are named by their id, which is never given twice.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "command", rename_all = "camelCase")]
+        #[non_exhaustive]
+        pub enum Command {
+            $(
+                #[doc = concat!("See [`", stringify!($command), "`].")]
+                $command($command)
+            ),+
+        }
+
+        impl Command {
+            pub(super) fn step(&self) -> &dyn Step {
+                match self {
+                    $(Command::$command(command) => command),+
+                }
+            }
+        }
+
+        $(impl From<$command> for Command {
+            fn from(command: $command) -> Command {
+                Command::$command(command)
+            }
+        })+
+    };
 }
 
-/// The trim horizon: the place of the first record that still is returned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Horizon {
-    /// The segment that holds it.
-    pub segment: u64,
-    /// The offset of its frame, in bytes from the start of the segment's file.
-    pub offset: u32,
-    /// Its sequence.
-    pub sequence: u64,
-}
-
-impl Horizon {
-    /// Whether moving from `self` to `next` would bring back a record that was given up.
-    #[must_use]
-    pub fn goes_back_to(&self, next: &Horizon) -> bool {
-        next.sequence < self.sequence || (next.segment, next.offset) < (self.segment, self.offset)
-    }
+commands! {
+    CreateStream,
+    DeleteStream,
+    StreamRemoved,
+    SetRetention,
+    SetDurability,
+    StreamOpened,
+    StreamClosed,
+    HorizonAdvanced,
 }
 
 impl Command {
@@ -134,51 +94,18 @@ pub(super) fn undecodable(what: &str, error: &serde_json::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn all() -> Vec<(Command, &'static str)> {
-        let config = StreamConfig { codec: Some("json".into()), ..StreamConfig::default() };
-        let tail = CleanTail {
-            segment: 7,
-            offset: 4_096,
-            next_sequence: u64::MAX,
-            last_frame_checksum: u32::MAX,
-            last_arrival_ms: 1_767_225_600_000,
-        };
-        let horizon = Horizon { segment: 3, offset: 128, sequence: 99 };
-        vec![
-            (
-                Command::CreateStream { name: "clicks".into(), created_ms: 5, config },
-                r#"{"command":"createStream","name":"clicks","createdMs":5,"config":{"shards":1,"retention":{"hours":24},"durability":"synced","maxRecordBytes":1048576,"preallocateBytes":0,"codec":"json"}}"#,
-            ),
-            (Command::DeleteStream { id: 1 }, r#"{"command":"deleteStream","id":1}"#),
-            (Command::StreamRemoved { id: 1 }, r#"{"command":"streamRemoved","id":1}"#),
-            (
-                Command::SetRetention { id: 1, retention: Retention::Unbounded },
-                r#"{"command":"setRetention","id":1,"retention":"unbounded"}"#,
-            ),
-            (
-                Command::SetDurability { id: 1, durability: Durability::Interval { ms: 20 } },
-                r#"{"command":"setDurability","id":1,"durability":{"interval":{"ms":20}}}"#,
-            ),
-            (Command::StreamOpened { id: 1 }, r#"{"command":"streamOpened","id":1}"#),
-            (
-                Command::StreamClosed { id: 1, tail },
-                r#"{"command":"streamClosed","id":1,"tail":{"segment":7,"offset":4096,"nextSequence":18446744073709551615,"lastFrameChecksum":4294967295,"lastArrivalMs":1767225600000}}"#,
-            ),
-            (
-                Command::HorizonAdvanced { id: 1, horizon, expiry_clock_ms: 12 },
-                r#"{"command":"horizonAdvanced","id":1,"horizon":{"segment":3,"offset":128,"sequence":99},"expiryClockMs":12}"#,
-            ),
-        ]
-    }
-
-    #[test]
-    fn every_command_has_its_golden_bytes_and_comes_back_from_them() {
-        for (command, golden) in all() {
-            assert_eq!(String::from_utf8(command.encode()).expect("JSON is UTF-8"), golden);
-            assert_eq!(Command::decode(golden.as_bytes()).expect("golden bytes decode"), command);
+    /// Holds commands against their golden bytes, in both directions, and every truncation of them against damage.
+    pub fn check_golden(commands: &[(Command, &str)]) {
+        for (command, golden) in commands {
+            assert_eq!(String::from_utf8(command.encode()).expect("JSON is UTF-8"), *golden);
+            assert_eq!(&Command::decode(golden.as_bytes()).expect("golden bytes decode"), command);
+            for length in 0..golden.len() {
+                let error = Command::decode(&golden.as_bytes()[..length]).expect_err("a truncated command is none");
+                assert_eq!(error.kind(), Kind::Corrupt, "{error}");
+            }
         }
     }
 
@@ -208,26 +135,5 @@ mod tests {
         for bytes in corrupt {
             assert_eq!(Command::decode(bytes.as_bytes()).expect_err(bytes).kind(), Kind::Corrupt, "{bytes}");
         }
-    }
-
-    #[test]
-    fn every_truncation_is_corrupt() {
-        for (command, _) in all() {
-            let bytes = command.encode();
-            for length in 0..bytes.len() {
-                let error = Command::decode(&bytes[..length]).expect_err("a truncated command is none");
-                assert_eq!(error.kind(), Kind::Corrupt, "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_horizon_goes_back_by_sequence_or_by_place() {
-        let here = Horizon { segment: 2, offset: 64, sequence: 10 };
-        assert!(!here.goes_back_to(&here));
-        assert!(!here.goes_back_to(&Horizon { segment: 3, offset: 0, sequence: 10 }));
-        assert!(here.goes_back_to(&Horizon { segment: 3, offset: 0, sequence: 9 }));
-        assert!(here.goes_back_to(&Horizon { segment: 2, offset: 0, sequence: 10 }));
-        assert!(here.goes_back_to(&Horizon { segment: 1, offset: 128, sequence: 11 }));
     }
 }

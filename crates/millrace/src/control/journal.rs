@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::command::Command;
-use super::state::{State, StreamEntry};
+use super::state::State;
+use super::stream::StreamEntry;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;

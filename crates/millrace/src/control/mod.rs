@@ -13,9 +13,13 @@ mod config;
 pub(crate) mod journal;
 pub(crate) mod rescue;
 mod state;
+mod stream;
 
-pub use command::{CleanTail, Command, Horizon};
+pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
+pub use stream::{
+    CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
+    StreamOpened, StreamRemoved, StreamStatus,
+};
 #[cfg(fuzzing)]
-pub use state::State;
-pub use state::{StreamEntry, StreamStatus};
+pub use {state::State, stream::SetDurability};

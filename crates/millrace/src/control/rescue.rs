@@ -10,7 +10,8 @@ use std::path::Path;
 use super::command::Command;
 use super::config::StreamConfig;
 use super::journal::config;
-use super::state::{State, StreamEntry};
+use super::state::State;
+use super::stream::{CreateStream, StreamEntry};
 use crate::environment::Environment;
 use crate::error::{Kind, Result};
 use crate::format::frame::RunKind;
@@ -105,7 +106,7 @@ pub(crate) fn rescue(
 fn creations(frames: &[StateFrame]) -> Vec<(u64, u32)> {
     let commands = frames.iter().flat_map(|frame| &frame.runs).filter(|(kind, _)| *kind == RunKind::Command);
     let creations = commands.filter_map(|(_, payload)| match Command::decode(payload) {
-        Ok(Command::CreateStream { created_ms, config, .. }) => Some((created_ms, config.shards)),
+        Ok(Command::CreateStream(CreateStream { created_ms, config, .. })) => Some((created_ms, config.shards)),
         _ => None,
     });
     creations.collect()
@@ -150,7 +151,7 @@ impl Replay<'_> {
 
     fn command(&mut self, command: &Command) -> Result<()> {
         match command {
-            Command::CreateStream { name, created_ms, config } if !self.is_certain => {
+            Command::CreateStream(CreateStream { name, created_ms, config }) if !self.is_certain => {
                 let Some(id) = self.stream_created_at(*created_ms, config)? else {
                     self.refused.push(format!("it is not certain which stream was created as {name:?}"));
                     return Ok(());

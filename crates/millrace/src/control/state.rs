@@ -1,4 +1,9 @@
-//! The state of the control plane: the streams that exist, and the next id.
+//! The state of the control plane: the streams that exist, and the next id. What a command does to it stands in the
+//! file of the command's noun; here it is held together, stored and restored.
+//!
+//! What is added to a snapshot is a field with a default that is left out while it has it (`serde(default,
+//! skip_serializing_if)`): older snapshots are read, states that do not use it keep their bytes, and an older version
+//! refuses what it does not know.
 //!
 //! Invariants: a name belongs to one stream at most, the index of names says exactly what the streams say, every
 //! configuration is valid, and every id is below the next one, which only grows: no id is given twice, so that the
@@ -9,45 +14,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{CleanTail, Command, Horizon, undecodable};
-use super::config::{StreamConfig, validate_name};
+use super::command::{Command, undecodable};
+use super::stream::{StreamEntry, StreamStatus};
 use crate::error::{Error, Kind, Result};
-use crate::shard::{STREAM_ID_MAX, SequenceCodec};
 
 /// The version of the snapshots that this code writes and the newest that it reads.
 const SNAPSHOT_VERSION: u32 = 1;
-
-/// Whether a stream can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum StreamStatus {
-    /// It can be appended to and read.
-    Active,
-    /// It was deleted; its files are being removed, and its name is not free yet.
-    Deleting,
-}
-
-/// What the control plane knows of one stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StreamEntry {
-    /// Its id, which no other stream of the store had or will have.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
-    /// When it was created, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// How it is configured at present.
-    pub config: StreamConfig,
-    /// Whether it can be used.
-    pub status: StreamStatus,
-    /// Where its log ends, if it was closed in order and not opened since; else its own files must be recovered.
-    pub clean_tail: Option<CleanTail>,
-    /// The first record that is returned.
-    pub horizon: Horizon,
-    /// The expiry clock when the horizon was last stored, in milliseconds since 1970; first the time of creation.
-    pub expiry_clock_ms: u64,
-}
 
 /// The whole state. See the head of this file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,16 +110,7 @@ impl State {
     /// `StreamExists`, `StreamNotFound`, `StreamDeleting`, `Unsupported` when no id is left, or `InvalidArgument` for a value outside of its limits, a
     /// horizon that goes back, or the removal of a stream that was not deleted.
     pub fn validate(&self, command: &Command) -> Result<()> {
-        match command {
-            Command::CreateStream { name, created_ms, config } => self.validate_creation(name, *created_ms, config),
-            Command::StreamRemoved { id } => self.validate_removal(*id),
-            Command::DeleteStream { id } | Command::StreamOpened { id } | Command::StreamClosed { id, .. } => {
-                self.active(*id).map(drop)
-            }
-            Command::SetRetention { id, retention } => self.active(*id).and_then(|_| retention.validate()),
-            Command::SetDurability { id, durability } => self.active(*id).and_then(|_| durability.validate()),
-            Command::HorizonAdvanced { id, horizon, .. } => validate_horizon(self.active(*id)?, horizon),
-        }
+        command.step().validate(self)
     }
 
     /// Applies a command. A validated command always succeeds; the result is for the replay of a log.
@@ -158,19 +121,7 @@ impl State {
         self.validate(command).map_err(|refusal| {
             Error::new(Kind::Corrupt, format!("the control log holds a command that its state refuses: {refusal}"))
         })?;
-        match command {
-            Command::CreateStream { name, created_ms, config } => self.create(name, *created_ms, config),
-            Command::StreamRemoved { id } => self.remove(*id),
-            Command::DeleteStream { id } => self.valid(*id).status = StreamStatus::Deleting,
-            Command::SetRetention { id, retention } => self.valid(*id).config.retention = *retention,
-            Command::SetDurability { id, durability } => self.valid(*id).config.durability = *durability,
-            Command::StreamOpened { id } => self.valid(*id).clean_tail = None,
-            Command::StreamClosed { id, tail } => self.valid(*id).clean_tail = Some(*tail),
-            Command::HorizonAdvanced { id, horizon, expiry_clock_ms } => {
-                let entry = self.valid(*id);
-                (entry.horizon, entry.expiry_clock_ms) = (*horizon, *expiry_clock_ms);
-            }
-        }
+        command.step().apply(self);
         Ok(())
     }
 
@@ -206,7 +157,13 @@ impl State {
         Ok(state)
     }
 
-    fn active(&self, id: u64) -> Result<&StreamEntry> {
+    /// The id of the stream with this name, in whatever status.
+    pub(super) fn id_of(&self, name: &str) -> Option<u64> {
+        self.ids_by_name.get(name).copied()
+    }
+
+    /// The stream with this id, if it can be used.
+    pub(super) fn active(&self, id: u64) -> Result<&StreamEntry> {
         let entry = self.stream(id)?;
         match entry.status {
             StreamStatus::Active => Ok(entry),
@@ -214,60 +171,22 @@ impl State {
         }
     }
 
-    fn validate_creation(&self, name: &str, created_ms: u64, config: &StreamConfig) -> Result<()> {
-        validate_name(name)?;
-        config.validate()?;
-        if let Some(id) = self.ids_by_name.get(name) {
-            self.active(*id)?;
-            return Err(Error::new(
-                Kind::StreamExists,
-                format!("expected an unused name, got {name:?}, a stream that exists"),
-            ));
-        }
-        if self.next_stream_id > STREAM_ID_MAX {
-            return Err(Error::new(Kind::Unsupported, "expected an unused stream id, but all 2^40 - 1 were given"));
-        }
-        validate_identity(self.next_stream_id, created_ms)
+    /// The stream that a valid command names, to be changed. Its id and name stay.
+    pub(super) fn valid(&mut self, id: u64) -> &mut StreamEntry {
+        self.streams.get_mut(&id).expect("the command was validated")
     }
 
-    fn validate_removal(&self, id: u64) -> Result<()> {
-        let entry = self.stream(id)?;
-        match entry.status {
-            StreamStatus::Deleting => Ok(()),
-            StreamStatus::Active => {
-                let message = format!("expected a deleted stream to be removed, got {:?}, which is active", entry.name);
-                Err(Error::new(Kind::InvalidArgument, message))
-            }
-        }
-    }
-
-    fn create(&mut self, name: &str, created_ms: u64, config: &StreamConfig) {
-        let entry = StreamEntry {
-            id: self.next_stream_id,
-            name: name.to_owned(),
-            created_ms,
-            config: config.clone(),
-            status: StreamStatus::Active,
-            clean_tail: None,
-            horizon: Horizon::default(),
-            expiry_clock_ms: created_ms,
-        };
-        self.next_stream_id += 1;
-        self.insert(entry);
-    }
-
-    fn insert(&mut self, entry: StreamEntry) {
+    /// Takes in a stream whose id has not been given yet.
+    pub(super) fn insert(&mut self, entry: StreamEntry) {
+        self.next_stream_id = self.next_stream_id.max(entry.id + 1);
         self.ids_by_name.insert(entry.name.clone(), entry.id);
         self.streams.insert(entry.id, entry);
     }
 
-    fn remove(&mut self, id: u64) {
+    /// Removes the stream that a valid command names.
+    pub(super) fn remove(&mut self, id: u64) {
         let entry = self.streams.remove(&id).expect("the command was validated");
         self.ids_by_name.remove(&entry.name);
-    }
-
-    fn valid(&mut self, id: u64) -> &mut StreamEntry {
-        self.streams.get_mut(&id).expect("the command was validated")
     }
 
     /// Takes in an entry of a snapshot, which may come from a damaged file.
@@ -277,7 +196,7 @@ impl State {
             format!("expected a stream's id from {} to below {}, got {}", ids.start, ids.end, entry.id)
         } else if self.ids_by_name.contains_key(&entry.name) {
             format!("expected each name once, got {:?} twice", entry.name)
-        } else if let Err(refusal) = validate_entry(&entry) {
+        } else if let Err(refusal) = entry.validate() {
             refusal.to_string()
         } else {
             self.insert(entry);
@@ -285,25 +204,6 @@ impl State {
         };
         Err(damaged(&fault))
     }
-}
-
-fn validate_entry(entry: &StreamEntry) -> Result<()> {
-    validate_name(&entry.name)?;
-    entry.config.validate()?;
-    validate_identity(entry.id, entry.created_ms)
-}
-
-/// Whether the stream's sequence numbers can be told outside: they carry its id and the second of its creation.
-fn validate_identity(id: u64, created_ms: u64) -> Result<()> {
-    SequenceCodec::new(created_ms / 1_000, id).map(drop)
-}
-
-fn validate_horizon(entry: &StreamEntry, next: &Horizon) -> Result<()> {
-    if entry.horizon.goes_back_to(next) {
-        let message = format!("expected a trim horizon at or after {:?}, got {next:?}", entry.horizon);
-        return Err(Error::new(Kind::InvalidArgument, message));
-    }
-    Ok(())
 }
 
 fn damaged(fault: &str) -> Error {

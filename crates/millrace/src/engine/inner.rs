@@ -8,7 +8,10 @@ use std::sync::{Arc, Weak};
 
 use super::{OpenOptions, closed};
 use crate::control::journal::Journal;
-use crate::control::{CleanTail, Command, Durability, Horizon, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{
+    CleanTail, Command, Durability, Horizon, StreamClosed, StreamConfig, StreamEntry, StreamOpened, StreamRemoved,
+    StreamStatus,
+};
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
@@ -130,7 +133,7 @@ impl Inner {
         disk.remove_tree(&directory).map_err(failed)?;
         // Were the files back after a loss of power, nobody would know whose they are.
         disk.sync_directory(&self.directory.join("streams")).map_err(failed)?;
-        self.command(&Command::StreamRemoved { id })
+        self.command(&StreamRemoved { id }.into())
     }
 
     pub fn check_open(&self) -> Result<()> {
@@ -167,7 +170,7 @@ impl Inner {
         if journal.state().stream(id)?.clean_tail.is_none() {
             return Ok(());
         }
-        self.execute(&mut journal, &Command::StreamOpened { id })
+        self.execute(&mut journal, &StreamOpened { id }.into())
     }
 
     pub(super) fn stream_directory(&self, id: u64) -> PathBuf {
@@ -281,7 +284,7 @@ impl Inner {
             last_frame_checksum: tail.last_checksum,
             last_arrival_ms: tail.last_arrival_ms,
         };
-        self.command(&Command::StreamClosed { id: stream.id, tail })
+        self.command(&StreamClosed { id: stream.id, tail }.into())
     }
 
     fn warn(&self, warning: String) {

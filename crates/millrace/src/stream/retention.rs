@@ -1,7 +1,7 @@
 //! Retention: the trim horizon moves behind what has outlived its time, first in the control log, then on disk.
 
 use super::StreamInner;
-use crate::control::{Command, Horizon};
+use crate::control::{Horizon, HorizonAdvanced};
 use crate::error::{Kind, Result};
 use crate::format::Position;
 
@@ -58,7 +58,7 @@ impl StreamInner {
 
     fn store_horizon(&self, horizon: Horizon) -> Result<()> {
         let expiry_clock_ms = self.engine.expiry.lock().now_ms();
-        let command = Command::HorizonAdvanced { id: self.id, horizon, expiry_clock_ms };
+        let command = HorizonAdvanced { id: self.id, horizon, expiry_clock_ms }.into();
         match self.engine.command(&command) {
             // The stream is going anyway.
             Err(error) if error.kind() == Kind::StreamDeleting || error.kind() == Kind::StreamNotFound => Ok(()),

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::control::{Durability, Retention};
+use crate::control::config::{Durability, Retention, StreamConfig};
+use crate::control::stream::*;
+use crate::shard::STREAM_ID_MAX;
 
 fn create(name: &str) -> Command {
-    Command::CreateStream { name: name.into(), created_ms: 1_000, config: StreamConfig::default() }
+    CreateStream { name: name.into(), created_ms: 1_000, config: StreamConfig::default() }.into()
 }
 
 fn after(commands: &[Command]) -> State {
@@ -37,75 +39,75 @@ fn a_created_stream_is_found_by_name_and_id() {
     assert_eq!(refusal(&state, &create("a")), Kind::StreamExists);
     assert_eq!(refusal(&state, &create("a b")), Kind::InvalidArgument);
     let config = StreamConfig { shards: 0, ..StreamConfig::default() };
-    let no_shards = Command::CreateStream { name: "c".into(), created_ms: 0, config };
+    let no_shards = CreateStream { name: "c".into(), created_ms: 0, config }.into();
     assert_eq!(refusal(&state, &no_shards), Kind::InvalidArgument);
 }
 
 #[test]
 fn a_deleted_name_is_free_only_when_the_files_are_gone_and_its_id_is_never_given_again() {
-    let mut history = vec![create("a"), Command::DeleteStream { id: 1 }];
+    let mut history = vec![create("a"), DeleteStream { id: 1 }.into()];
     let state = after(&history);
     assert_eq!(state.stream_named("a").expect_err("deleted").kind(), Kind::StreamDeleting);
     let refused = [
         create("a"),
-        Command::DeleteStream { id: 1 },
-        Command::StreamOpened { id: 1 },
-        Command::StreamClosed { id: 1, tail: tail() },
-        Command::SetRetention { id: 1, retention: Retention::Unbounded },
-        Command::SetDurability { id: 1, durability: Durability::Os },
-        Command::HorizonAdvanced { id: 1, horizon: Horizon::default(), expiry_clock_ms: 0 },
+        DeleteStream { id: 1 }.into(),
+        StreamOpened { id: 1 }.into(),
+        StreamClosed { id: 1, tail: tail() }.into(),
+        SetRetention { id: 1, retention: Retention::Unbounded }.into(),
+        SetDurability { id: 1, durability: Durability::Os }.into(),
+        HorizonAdvanced { id: 1, horizon: Horizon::default(), expiry_clock_ms: 0 }.into(),
     ];
     for command in refused {
         assert_eq!(refusal(&state, &command), Kind::StreamDeleting, "{command:?}");
     }
-    history.extend([Command::StreamRemoved { id: 1 }, create("a")]);
+    history.extend([StreamRemoved { id: 1 }.into(), create("a")]);
     assert_eq!(after(&history).stream_named("a").expect("created again").id, 2);
 }
 
 #[test]
 fn commands_for_streams_that_do_not_exist_or_are_not_deleted_are_refused() {
     let state = after(&[create("a")]);
-    assert_eq!(refusal(&state, &Command::StreamRemoved { id: 1 }), Kind::InvalidArgument);
-    assert_eq!(refusal(&state, &Command::StreamRemoved { id: 2 }), Kind::StreamNotFound);
-    assert_eq!(refusal(&state, &Command::DeleteStream { id: 0 }), Kind::StreamNotFound);
+    assert_eq!(refusal(&state, &StreamRemoved { id: 1 }.into()), Kind::InvalidArgument);
+    assert_eq!(refusal(&state, &StreamRemoved { id: 2 }.into()), Kind::StreamNotFound);
+    assert_eq!(refusal(&state, &DeleteStream { id: 0 }.into()), Kind::StreamNotFound);
 }
 
 #[test]
 fn policies_change_within_their_limits() {
     let (retention, durability) = (Retention::Hours(168), Durability::Interval { ms: 5 });
     let state =
-        after(&[create("a"), Command::SetRetention { id: 1, retention }, Command::SetDurability { id: 1, durability }]);
+        after(&[create("a"), SetRetention { id: 1, retention }.into(), SetDurability { id: 1, durability }.into()]);
     let config = &state.stream(1).expect("created").config;
     assert_eq!((config.retention, config.durability), (retention, durability));
-    let short = Command::SetRetention { id: 1, retention: Retention::Hours(1) };
+    let short = SetRetention { id: 1, retention: Retention::Hours(1) }.into();
     assert_eq!(refusal(&state, &short), Kind::InvalidArgument);
-    let slow = Command::SetDurability { id: 1, durability: Durability::Interval { ms: 60_001 } };
+    let slow = SetDurability { id: 1, durability: Durability::Interval { ms: 60_001 } }.into();
     assert_eq!(refusal(&state, &slow), Kind::InvalidArgument);
 }
 
 #[test]
 fn a_clean_tail_stands_from_close_to_open() {
-    let closed = [create("a"), Command::StreamOpened { id: 1 }, Command::StreamClosed { id: 1, tail: tail() }];
+    let closed = [create("a"), StreamOpened { id: 1 }.into(), StreamClosed { id: 1, tail: tail() }.into()];
     assert_eq!(after(&closed[..2]).stream(1).expect("created").clean_tail, None);
     assert_eq!(after(&closed).stream(1).expect("created").clean_tail, Some(tail()));
-    let reopened = [&closed[..], &[Command::StreamOpened { id: 1 }]].concat();
+    let reopened = [&closed[..], &[StreamOpened { id: 1 }.into()]].concat();
     assert_eq!(after(&reopened).stream(1).expect("created").clean_tail, None);
 }
 
 #[test]
 fn a_horizon_never_goes_back() {
     let horizon = Horizon { segment: 2, offset: 64, sequence: 10 };
-    let state = after(&[create("a"), Command::HorizonAdvanced { id: 1, horizon, expiry_clock_ms: 5_000 }]);
+    let state = after(&[create("a"), HorizonAdvanced { id: 1, horizon, expiry_clock_ms: 5_000 }.into()]);
     let entry = state.stream(1).expect("created");
     assert_eq!((entry.horizon, entry.expiry_clock_ms), (horizon, 5_000));
     let back = Horizon { sequence: 9, ..horizon };
-    let command = Command::HorizonAdvanced { id: 1, horizon: back, expiry_clock_ms: 6_000 };
+    let command = HorizonAdvanced { id: 1, horizon: back, expiry_clock_ms: 6_000 }.into();
     assert_eq!(refusal(&state, &command), Kind::InvalidArgument);
 }
 
 #[test]
 fn a_snapshot_has_its_golden_bytes() {
-    let state = after(&[create("a"), Command::StreamClosed { id: 1, tail: tail() }]);
+    let state = after(&[create("a"), StreamClosed { id: 1, tail: tail() }.into()]);
     let golden = r#"{"version":1,"nextStreamId":2,"streams":[{"id":1,"name":"a","createdMs":1000,"config":{"shards":1,"retention":{"hours":24},"durability":"synced","maxRecordBytes":1048576,"preallocateBytes":0,"codec":null},"status":"active","cleanTail":{"segment":1,"offset":640,"nextSequence":11,"lastFrameChecksum":7,"lastArrivalMs":2000},"horizon":{"segment":0,"offset":0,"sequence":0},"expiryClockMs":1000}]}"#;
     assert_eq!(String::from_utf8(state.to_snapshot()).expect("JSON is UTF-8"), golden);
     assert_eq!(State::from_snapshot(golden.as_bytes()).expect("golden bytes decode"), state);
@@ -152,7 +154,7 @@ fn the_last_id_is_not_given() {
 fn a_stream_whose_sequence_numbers_could_not_be_told_is_refused_before_it_is_created() {
     let created_at = |created_ms| {
         let config = StreamConfig::default();
-        Command::CreateStream { name: "a".into(), created_ms, config }
+        CreateStream { name: "a".into(), created_ms, config }.into()
     };
     let last_ms = (1 << 35) * 1_000 - 1;
     assert!(State::new().validate(&created_at(last_ms)).is_ok());
@@ -174,16 +176,16 @@ fn any_command() -> impl Strategy<Value = Command> {
         (0..3_u64, 0..3_u32, 0..9_u64).prop_map(|(segment, offset, sequence)| Horizon { segment, offset, sequence });
     prop_oneof![
         3 => ("[a-c]{1,1}", 0..9_u64, 0..3_u32).prop_map(|(name, created_ms, shards)| {
-            Command::CreateStream { name, created_ms, config: StreamConfig { shards, ..StreamConfig::default() } }
+            CreateStream { name, created_ms, config: StreamConfig { shards, ..StreamConfig::default() } }.into()
         }),
-        2 => id().prop_map(|id| Command::DeleteStream { id }),
-        2 => id().prop_map(|id| Command::StreamRemoved { id }),
-        1 => (id(), retention).prop_map(|(id, retention)| Command::SetRetention { id, retention }),
-        1 => (id(), durability).prop_map(|(id, durability)| Command::SetDurability { id, durability }),
-        1 => id().prop_map(|id| Command::StreamOpened { id }),
-        1 => id().prop_map(|id| Command::StreamClosed { id, tail: tail() }),
+        2 => id().prop_map(|id| DeleteStream { id }.into()),
+        2 => id().prop_map(|id| StreamRemoved { id }.into()),
+        1 => (id(), retention).prop_map(|(id, retention)| SetRetention { id, retention }.into()),
+        1 => (id(), durability).prop_map(|(id, durability)| SetDurability { id, durability }.into()),
+        1 => id().prop_map(|id| StreamOpened { id }.into()),
+        1 => id().prop_map(|id| StreamClosed { id, tail: tail() }.into()),
         1 => (id(), horizon, 0..9_u64)
-            .prop_map(|(id, horizon, expiry_clock_ms)| Command::HorizonAdvanced { id, horizon, expiry_clock_ms }),
+            .prop_map(|(id, horizon, expiry_clock_ms)| HorizonAdvanced { id, horizon, expiry_clock_ms }.into()),
     ]
 }
 
@@ -203,7 +205,7 @@ proptest! {
                 prop_assert_eq!(&state, &before, "a refused command changes nothing");
                 continue;
             }
-            if let Command::CreateStream { name, .. } = &command {
+            if let Command::CreateStream(CreateStream { name, .. }) = &command {
                 let id = state.stream_named(name).expect("just created").id;
                 prop_assert!(ids.last().is_none_or(|last| *last < id), "ids only grow");
                 ids.insert(id);
