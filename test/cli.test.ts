@@ -54,12 +54,11 @@ function tail(stream: string, ...args: string[]): TailLine[] {
 
 describe('help and usage', () => {
   it('every_command_has_help_with_examples', () => {
-    const commands = ['create', 'list', 'describe', 'put', 'ingest', 'tail', 'retention', 'verify', 'repair']
-    commands.push('delete', 'demo')
     const help = ok(['--help'])
     expect(help).toContain('Exit codes:')
-    for (const command of commands) {
-      expect(help).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'))
+    const commands = [...help.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name as string)
+    expect(commands.length).toBeGreaterThan(10)
+    for (const command of commands.filter((name) => name !== 'help')) {
       expect(ok([command, '--help'])).toContain(`$ millrace ${command}`)
     }
   })
