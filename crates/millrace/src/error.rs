@@ -47,13 +47,18 @@ pub enum Kind {
     OutcomeUnknown,
     /// This file system or platform cannot do what was asked.
     Unsupported,
+    /// A shard was asked for more than its limits allow. Try again after the time that the error tells, back off, or add
+    /// shards.
+    ThroughputExceeded,
+    /// A thing can be had or done only so many times, and was. The message says how many, and when again.
+    LimitExceeded,
     /// A defect of Millrace itself. Please report it.
     Internal,
 }
 
 impl Kind {
     /// All kinds, in the order of the documentation's table.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 22] = [
         Kind::InvalidArgument,
         Kind::RecordTooLarge,
         Kind::InvalidKey,
@@ -73,6 +78,8 @@ impl Kind {
         Kind::Poisoned,
         Kind::OutcomeUnknown,
         Kind::Unsupported,
+        Kind::ThroughputExceeded,
+        Kind::LimitExceeded,
         Kind::Internal,
     ];
 
@@ -99,6 +106,8 @@ impl Kind {
             Kind::Poisoned => "ERR_MILLRACE_POISONED",
             Kind::OutcomeUnknown => "ERR_MILLRACE_OUTCOME_UNKNOWN",
             Kind::Unsupported => "ERR_MILLRACE_UNSUPPORTED",
+            Kind::ThroughputExceeded => "ERR_MILLRACE_THROUGHPUT_EXCEEDED",
+            Kind::LimitExceeded => "ERR_MILLRACE_LIMIT_EXCEEDED",
             Kind::Internal => "ERR_MILLRACE_INTERNAL",
         }
     }

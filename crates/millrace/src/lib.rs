@@ -20,6 +20,7 @@ mod stream;
 mod sync;
 mod verify;
 
+pub mod capacity;
 pub mod clock;
 pub mod disk;
 pub mod format;
