@@ -11,6 +11,16 @@ const SCATTERED_BYTES: u64 = 64 << 10;
 /// Scattered runs up to this length are read and not mapped, in bytes.
 const READ_BYTES_MAX: u32 = 16 << 10;
 
+/// Where a reader goes on.
+pub(super) enum Onward {
+    /// At a frame, whose head says which runs it has.
+    Frame,
+    /// At a run that the index describes.
+    Run(RunDetail),
+    /// Nowhere in this segment.
+    End,
+}
+
 /// The runs of the reader's shard in the sealed segment that it is in.
 #[derive(Debug)]
 pub(super) struct Places {

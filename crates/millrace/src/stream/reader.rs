@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::StreamInner;
 use super::chunk::{Chunk, RunView};
-use super::places::Places;
+use super::places::{Onward, Places};
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunKind};
@@ -82,22 +82,14 @@ pub struct Reader {
     from_sequence: u64,
     places: Option<Places>,
     last_arrival_ms: u64,
+    // Records below this sequence were handed out, or there are none.
+    passed: u64,
 }
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("stream", &self.stream.name).field("frame", &self.frame).finish_non_exhaustive()
     }
-}
-
-/// Where a reader goes on.
-enum Onward {
-    /// At a frame, whose head says which runs it has.
-    Frame,
-    /// At a run that the index describes.
-    Run(RunDetail),
-    /// Nowhere in this segment.
-    End,
 }
 
 /// What one call gathers.
@@ -125,7 +117,8 @@ impl Reader {
         let log = &stream.log;
         let (frame, from_sequence) = match options.from {
             StartAt::TrimHorizon => (log.start(), 0),
-            StartAt::Latest => (stream.visible(options.visibility), 0),
+            // The place first: what became visible between the two looks is passed over by its sequence.
+            StartAt::Latest => (stream.visible(options.visibility), stream.visible_sequence(options.visibility)),
             StartAt::AtSequence(sequence) => (log.position_of_sequence(sequence)?, sequence),
             StartAt::AfterSequence(sequence) => {
                 let next = sequence.saturating_add(1);
@@ -141,6 +134,11 @@ impl Reader {
                 (log.position_of_time(arrival_ms)?, 0)
             }
         };
+        let passed = match options.from {
+            StartAt::TrimHorizon => stream.horizon.read().sequence,
+            StartAt::AtTimestamp(_) => stream.sequence_before(frame)?,
+            StartAt::Latest | StartAt::AtSequence(_) | StartAt::AfterSequence(_) => from_sequence,
+        };
         let oldest_ms = log.segments().first().map_or(0, |segment| segment.first_arrival_ms);
         Ok(Reader {
             shard: options.shard,
@@ -152,6 +150,7 @@ impl Reader {
             from_sequence,
             places: None,
             last_arrival_ms: oldest_ms,
+            passed,
             stream,
         })
     }
@@ -174,6 +173,7 @@ impl Reader {
         };
         while let Some(located) = log.locate(self.frame, limit)? {
             self.go_to(Position::new(located.segment.index, located.offset));
+            self.passed = self.passed.max(located.segment.first_sequence);
             if !self.gather(&located, &mut gathered)? {
                 continue;
             }
@@ -186,10 +186,23 @@ impl Reader {
         Ok(Step::AtTail)
     }
 
+    /// Which records it sees.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        self.visibility
+    }
+
     /// Whether [`Reader::next`] would find something to look at.
     #[must_use]
     pub fn is_at_tail(&self) -> bool {
         self.frame >= self.stream.visible(self.visibility)
+    }
+
+    /// All records of this reader below this sequence were handed out, or there are none: a reader that starts here goes
+    /// on where this one stands. It moves on where nothing was written for this reader, too.
+    #[must_use]
+    pub fn passed_sequence(&self) -> u64 {
+        self.passed
     }
 
     /// How far behind the newest record this reader is, in milliseconds: 0 at the tail.
@@ -263,6 +276,7 @@ impl Reader {
             if !self.gather_frame(located, &head, gathered)? {
                 break;
             }
+            self.passed = self.passed.max(head.header.next_sequence());
             self.go_to(Position::new(self.frame.segment, frame_end));
         }
         Ok(!gathered.runs.is_empty())
@@ -419,6 +433,7 @@ impl Reader {
         }
         let taken = self.record - from;
         if taken > 0 {
+            self.passed = run.first_sequence + u64::from(self.record);
             gathered.records_left -= taken as usize;
             gathered.bytes_left = gathered.bytes_left.saturating_sub(self.record_offset - from_offset);
             let start = run.payload.start;
