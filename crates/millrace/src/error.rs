@@ -47,13 +47,15 @@ pub enum Kind {
     OutcomeUnknown,
     /// This file system or platform cannot do what was asked.
     Unsupported,
+    /// A thing can be had or done only so many times, and was. The message says how many, and when again.
+    LimitExceeded,
     /// A defect of Millrace itself. Please report it.
     Internal,
 }
 
 impl Kind {
     /// All kinds, in the order of the documentation's table.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::InvalidArgument,
         Kind::RecordTooLarge,
         Kind::InvalidKey,
@@ -73,6 +75,7 @@ impl Kind {
         Kind::Poisoned,
         Kind::OutcomeUnknown,
         Kind::Unsupported,
+        Kind::LimitExceeded,
         Kind::Internal,
     ];
 
@@ -99,6 +102,7 @@ impl Kind {
             Kind::Poisoned => "ERR_MILLRACE_POISONED",
             Kind::OutcomeUnknown => "ERR_MILLRACE_OUTCOME_UNKNOWN",
             Kind::Unsupported => "ERR_MILLRACE_UNSUPPORTED",
+            Kind::LimitExceeded => "ERR_MILLRACE_LIMIT_EXCEEDED",
             Kind::Internal => "ERR_MILLRACE_INTERNAL",
         }
     }
@@ -145,6 +149,11 @@ impl Error {
     /// The same error, of a file that its message names.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
         Error { message: format!("{}: {}", path.display(), self.message), ..self }
+    }
+
+    /// The same error, of a stream that its message names.
+    pub(crate) fn of_stream(self, name: &str) -> Self {
+        Error { message: format!("stream {name}: {}", self.message), ..self }
     }
 
     /// What kind of failure this is.

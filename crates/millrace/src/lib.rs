@@ -41,6 +41,7 @@ pub use log::{Finding, Meaning, Shards};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use stream::pack::Placement;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
+pub use stream::shards::ShardFilter;
 pub use stream::staged::{Staged, StagedRecords};
 pub use stream::{Appended, Commit, Stream, StreamDescription};
 #[cfg(shuttle)]

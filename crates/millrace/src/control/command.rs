@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::shards::ShardsChanged;
 use super::state::State;
 use super::stream::{
     CreateStream, DeleteStream, HorizonAdvanced, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
@@ -64,6 +65,7 @@ commands! {
     StreamOpened,
     StreamClosed,
     HorizonAdvanced,
+    ShardsChanged,
 }
 
 impl Command {

@@ -147,7 +147,7 @@ fn refuse_newer(entry: &RunEntry, payload: &[u8]) -> Result<()> {
                 format!("the control log holds a run of kind {kind}, which this build does not know; upgrade Millrace");
             Err(Error::new(Kind::FormatNewer, message))
         }
-        RunKind::Opening | RunKind::Records | RunKind::Other(_) => Ok(()),
+        RunKind::Opening | RunKind::Records | RunKind::ShardChange | RunKind::Other(_) => Ok(()),
     };
     decoded.or_else(|error| if error.kind() == Kind::FormatNewer { Err(error) } else { Ok(()) })
 }
@@ -179,7 +179,7 @@ fn replay(log: &Log) -> Result<State> {
                 RunKind::Opening => {}
                 // Optional ones: the others were refused before.
                 RunKind::Other(_) => {}
-                RunKind::Records => return Err(damaged()),
+                RunKind::Records | RunKind::ShardChange => return Err(damaged()),
             }
         }
         position = Position::new(located.segment.index, located.offset + head.header.padded_bytes());
@@ -204,8 +204,9 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_wrote_into_the_control_log_is_never_passed_over() {
-        assert_eq!(opened_after(RunKind::Other(3)), Some(Kind::FormatNewer));
+        assert_eq!(opened_after(RunKind::Other(4)), Some(Kind::FormatNewer));
         assert_eq!(opened_after(RunKind::Records), Some(Kind::Corrupt));
+        assert_eq!(opened_after(RunKind::ShardChange), Some(Kind::Corrupt));
         assert_eq!(opened_after(RunKind::Command), Some(Kind::Corrupt));
     }
 }

@@ -12,11 +12,13 @@ mod command;
 mod config;
 pub(crate) mod journal;
 pub(crate) mod rescue;
+mod shards;
 mod state;
 mod stream;
 
 pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
+pub use shards::ShardsChanged;
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
     StreamOpened, StreamRemoved, StreamStatus,

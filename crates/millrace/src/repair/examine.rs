@@ -120,6 +120,9 @@ impl Examined {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: 0,
+            next_shard: 0,
+            open_shards: 0,
+            scaled_ms: Vec::new(),
         };
         let found = Remains::find(reading.clone(), log_config(&entry, directory.to_path_buf())?, Known::default());
         let remains = match unless_damaged(found)? {

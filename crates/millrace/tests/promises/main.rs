@@ -12,6 +12,7 @@ mod lifecycle;
 mod model;
 mod races;
 mod repair;
+mod reshard;
 mod retention;
 mod support;
 mod witness;
