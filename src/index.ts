@@ -25,5 +25,6 @@ export type {
   StreamOptions,
   StreamSummary,
 } from './options.js'
+export { retry, type RetryOptions } from './retry.js'
 export type { RepairedStream, RepairOptions, RepairReport } from './repair.js'
 export type { Damage, VerifyOptions, VerifyReport } from './verify.js'

@@ -1,73 +1,18 @@
 #!/usr/bin/env node
-/** The command line program `millrace`: commands over the public API, and the one place that ends the process. */
-import { createRequire } from 'node:module'
-import { Command, CommanderError } from 'commander'
-import { registrar } from './command.js'
-import { registerCreate } from './commands/create.js'
-import { registerDelete } from './commands/delete.js'
-import { registerDemo } from './commands/demo.js'
-import { registerDescribe } from './commands/describe.js'
-import { registerIngest } from './commands/ingest.js'
-import { registerList } from './commands/list.js'
-import { registerPut } from './commands/put.js'
-import { registerRepair } from './commands/repair.js'
-import { registerRetention } from './commands/retention.js'
-import { registerTail } from './commands/tail.js'
-import { registerVerify } from './commands/verify.js'
-import { EXIT_CODES_HELP, errorLine, exitCodeOf } from './exit.js'
-
-const EXAMPLES = `
-Examples:
-  $ millrace create clicks --shards 4 --retention 7d
-  $ millrace put clicks --key user-42 '{"page":"/"}'
-  $ millrace ingest clicks clicks.ndjson --key user
-  $ millrace tail clicks --from 1h --until-end
-  $ millrace demo`
+/** The command line program `millrace`: the one place that ends the process. */
+import { CommanderError } from 'commander'
+import { errorLine, exitCodeOf } from './exit.js'
+import { program } from './program.js'
 
 let exitCode = 0
 
 try {
-  await program().parseAsync()
+  await program((code) => {
+    exitCode = code
+  }).parseAsync()
 } catch (error) {
   exitCode = exitCodeOf(error)
   // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) process.stderr.write(errorLine(error))
 }
 process.exit(exitCode)
-
-function program(): Command {
-  const command = new Command('millrace')
-    .description('Durable, sharded, replayable streams in a local directory.')
-    .version(version(), '-V, --version')
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
-    .addHelpText('after', EXAMPLES + '\n' + EXIT_CODES_HELP)
-  const register = registrar((code) => {
-    exitCode = code
-  })
-  registerDemo(command, register)
-  registerCreate(command, register)
-  registerList(command, register)
-  registerDescribe(command, register)
-  registerPut(command, register)
-  registerIngest(command, register)
-  registerTail(command, register)
-  registerRetention(command, register)
-  registerVerify(command, register)
-  registerRepair(command, register)
-  registerDelete(command, register)
-  return command
-}
-
-/** Commander's errors in the form of all others. */
-function usageLine(text: string): string {
-  return `millrace: ${text
-    .replace(/^error: /, '')
-    .replaceAll(/\s*\n\s*/g, ' ')
-    .trim()} (ERR_USAGE)\n`
-}
-
-function version(): string {
-  const manifest = createRequire(import.meta.url)('../../package.json') as { version: string }
-  return manifest.version
-}

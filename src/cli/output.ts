@@ -33,6 +33,11 @@ export class Output {
     return reason === undefined || reason.code === 'EPIPE' || reason.code === 'ECONNRESET' ? undefined : reason
   }
 
+  /** Adds text as it is. */
+  text(text: string): void {
+    this.#pending += text
+  }
+
   /** Adds a line. Returns whether {@link flush} is due. */
   line(text: string): boolean {
     this.#pending += `${text}\n`

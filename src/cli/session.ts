@@ -10,7 +10,7 @@ import { EXIT } from './exit.js'
 import { Output } from './output.js'
 
 /** Where streams are kept unless `--data` or `MILLRACE_DATA` says otherwise. */
-const DATA_DEFAULT = './millrace-data'
+export const DATA_DEFAULT = './millrace-data'
 
 /** The options that each command has. */
 export interface CommonOptions {

@@ -4,6 +4,7 @@
 //! the last handle that is closed closes it. The last one dropped without `close` does the same, as well as it can.
 
 mod inner;
+mod queues;
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -281,9 +282,7 @@ impl Engine {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
-        let in_flight = self.inner.calls.read();
-        self.inner.check_open()?;
-        Ok(Call { inner: &self.inner, _in_flight: in_flight })
+        Ok(Call { inner: &self.inner, _in_flight: self.inner.call()? })
     }
 }
 

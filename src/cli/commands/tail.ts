@@ -1,9 +1,9 @@
 /** `millrace tail`: records as NDJSON, from any position, following or up to the end. */
-import { isUtf8 } from 'node:buffer'
 import { Option, type Command } from 'commander'
 import type { Batch } from '../../index.js'
 import { positiveInteger } from '../arguments.js'
 import type { Register } from '../command.js'
+import { contentOf, LINE_FORM, parsedLine, textLine, textOrBase64 } from '../record-text.js'
 import { commonOptions, openBytes, type CommandResult, type CommonOptions, type Session } from '../session.js'
 import { START_AT_FORMS, parseStartAt } from '../start-at.js'
 
@@ -18,8 +18,7 @@ interface TailOptions extends CommonOptions {
 }
 
 const EXAMPLES = `
-Each line: {"shardId", "sequenceNumber", "partitionKey", "approximateArrivalTimestamp", "data"}. Data is text; what is
-no UTF-8 is given in base64, marked by "encoding": "base64".
+${LINE_FORM}
 
 Examples:
   $ millrace tail clicks                                  # what comes from now on
@@ -77,42 +76,6 @@ async function tail(session: Session, options: TailOptions, name: string): Comma
   })
 }
 
-function textLine(batch: Batch, index: number): string {
-  const { data, encoding } = textOrBase64(contentOf(batch, index))
-  const end = encoding === undefined ? '}' : `,"encoding":"${encoding}"}`
-  return `${place(batch, index)},"data":${JSON.stringify(data)}${end}`
-}
-
-function parsedLine(batch: Batch, index: number): string {
-  try {
-    // Parsed and written again, so that the line stays one line.
-    const value = JSON.stringify(JSON.parse(contentOf(batch, index).toString('utf8')))
-    return `${place(batch, index)},"data":${value}}`
-  } catch {
-    return textLine(batch, index)
-  }
-}
-
 function dataLine(batch: Batch, index: number): string {
   return textOrBase64(contentOf(batch, index)).data
-}
-
-/** The line up to the data. Put together by hand, in half the time of a stringified object: few of its values can hold a quote. */
-function place(batch: Batch, index: number): string {
-  const key = JSON.stringify(batch.partitionKey(index))
-  const arrival = new Date(batch.arrivalTime(index)).toISOString()
-  return (
-    `{"shardId":"${batch.shardId(index)}","sequenceNumber":"${batch.sequenceNumber(index)}",` +
-    `"partitionKey":${key},"approximateArrivalTimestamp":"${arrival}"`
-  )
-}
-
-function textOrBase64(data: Buffer): { data: string; encoding?: 'base64' } {
-  return isUtf8(data) ? { data: data.toString('utf8') } : { data: data.toString('base64'), encoding: 'base64' }
-}
-
-/** The data as the stream's codec unpacks it. */
-function contentOf(batch: Batch, index: number): Buffer {
-  const data = batch.value(index)
-  return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
 }

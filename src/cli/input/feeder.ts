@@ -3,19 +3,16 @@
  *
  * Counts are of acknowledged records only, so that what a person reads is what a crash would leave.
  */
-import { MillraceError, type ErrorCode, type Stream } from '../../index.js'
-import { CommandFailure } from '../exit.js'
+import { MillraceError, type Stream } from '../../index.js'
+import type { BadRecords } from './bad-records.js'
 import type { BadRecord, InputRecord } from './records.js'
-
-/** Faults of one record, not of the stream: the next record may be good. */
-const RECORD_FAULTS: ReadonlySet<ErrorCode> = new Set(['ERR_MILLRACE_INVALID_KEY', 'ERR_MILLRACE_RECORD_TOO_LARGE'])
 
 /** How input is appended. */
 export interface FeederOptions {
   /** Records between two flushes. */
   readonly batch: number
-  /** Whether bad records are counted instead of ending the input. */
-  readonly skipBad: boolean
+  /** What becomes of bad records. */
+  readonly bad: BadRecords
 }
 
 /** Feeds one stream. */
@@ -29,10 +26,6 @@ export class Feeder {
   acknowledged = 0
   /** Bytes of data in them. */
   acknowledgedBytes = 0
-  /** Bad records left out. */
-  skipped = 0
-  /** What was wrong with the first of them. */
-  firstProblem: string | undefined
 
   constructor(stream: Stream, options: FeederOptions) {
     this.#stream = stream
@@ -43,7 +36,7 @@ export class Feeder {
   async feed(group: readonly (InputRecord | BadRecord)[], signal: AbortSignal): Promise<void> {
     for (const record of group) {
       if ('problem' in record) {
-        this.#bad(`${record.where}: ${record.problem}`)
+        this.#options.bad.add(`${record.where}: ${record.problem}`)
         continue
       }
       await this.#append(record)
@@ -63,14 +56,11 @@ export class Feeder {
     try {
       this.#tryAppend(record)
     } catch (error) {
-      if (!MillraceError.is(error)) throw atLine(error, record)
-      if (error.code === 'ERR_MILLRACE_BACKPRESSURE') {
+      if (MillraceError.is(error) && error.code === 'ERR_MILLRACE_BACKPRESSURE') {
         await this.#stream.drain()
         this.#tryAppend(record)
-      } else if (RECORD_FAULTS.has(error.code)) {
-        this.#bad(`${record.where}: ${error.message}`, error.code)
       } else {
-        throw error
+        this.#options.bad.refused(error, record)
       }
     }
   }
@@ -95,16 +85,4 @@ export class Feeder {
     // The next call reports a failure; until then it must not count as unhandled.
     this.#flushing.catch(() => {})
   }
-
-  #bad(problem: string, code = 'ERR_BAD_RECORD'): void {
-    if (!this.#options.skipBad) throw new CommandFailure(code, problem)
-    this.skipped += 1
-    this.firstProblem ??= problem
-  }
-}
-
-/** A codec's complaint, told with the line that it is about. */
-function atLine(error: unknown, record: InputRecord): unknown {
-  if (!(error instanceof CommandFailure)) return error
-  return new CommandFailure(error.code, `${record.where}: ${error.message}`, { cause: error })
 }

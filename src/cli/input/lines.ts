@@ -2,7 +2,7 @@
 import { CommandFailure } from '../exit.js'
 
 /** No record can be longer, so that input without line ends is refused before it fills the memory. */
-const LINE_BYTES_MAX = 10 * 1024 * 1024
+export const LINE_BYTES_MAX = 10 * 1024 * 1024
 const LF = 0x0a
 const CR = 0x0d
 
@@ -13,34 +13,57 @@ export interface Line {
   readonly number: number
 }
 
-/** The lines of `chunks`, in groups as they come; empty lines are left out. */
-export async function* lines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
-  let rest: Buffer | undefined
-  let number = 0
-  for await (const chunk of chunks) {
-    const bytes: Buffer = rest === undefined ? chunk : Buffer.concat([rest, chunk])
+/** Cuts chunk by chunk; a line whose end has not come yet waits for it. Empty lines are left out. */
+export class LineCutter {
+  #rest: Buffer | undefined
+  #number = 0
+
+  /** Bytes of the line whose end has not come yet. */
+  get pendingBytes(): number {
+    return this.#rest?.length ?? 0
+  }
+
+  /** The lines that end in `chunk`. */
+  take(chunk: Buffer): Line[] {
+    const bytes: Buffer = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
     const group: Line[] = []
     let start = 0
     for (let end = bytes.indexOf(LF); end !== -1; end = bytes.indexOf(LF, start)) {
-      number += 1
-      push(group, bytes.subarray(start, end), number)
+      this.#push(group, bytes.subarray(start, end))
       start = end + 1
     }
-    rest = start < bytes.length ? bytes.subarray(start) : undefined
-    if (rest !== undefined && rest.length > LINE_BYTES_MAX) {
+    this.#rest = start < bytes.length ? bytes.subarray(start) : undefined
+    if (this.pendingBytes > LINE_BYTES_MAX) {
       throw new CommandFailure(
         'ERR_LINE_TOO_LONG',
-        `line ${number + 1}: expected at most 10 MiB, got ${rest.length} bytes`,
+        `line ${this.#number + 1}: expected at most 10 MiB, got ${this.pendingBytes} bytes`,
       )
     }
-    if (group.length > 0) yield group
+    return group
   }
-  const last: Line[] = []
-  if (rest !== undefined) push(last, rest, number + 1)
-  if (last.length > 0) yield last
+
+  /** The last line, which nothing ended: one, or none. */
+  end(): Line[] {
+    const last: Line[] = []
+    if (this.#rest !== undefined) this.#push(last, this.#rest)
+    this.#rest = undefined
+    return last
+  }
+
+  #push(group: Line[], bytes: Buffer): void {
+    this.#number += 1
+    const end = bytes.at(-1) === CR ? bytes.length - 1 : bytes.length
+    if (end > 0) group.push({ bytes: end === bytes.length ? bytes : bytes.subarray(0, end), number: this.#number })
+  }
 }
 
-function push(group: Line[], bytes: Buffer, number: number): void {
-  const end = bytes.at(-1) === CR ? bytes.length - 1 : bytes.length
-  if (end > 0) group.push({ bytes: end === bytes.length ? bytes : bytes.subarray(0, end), number })
+/** The lines of `chunks`, in groups as they come. */
+export async function* lines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
+  const cutter = new LineCutter()
+  for await (const chunk of chunks) {
+    const group = cutter.take(chunk)
+    if (group.length > 0) yield group
+  }
+  const last = cutter.end()
+  if (last.length > 0) yield last
 }

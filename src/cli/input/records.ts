@@ -57,10 +57,14 @@ export function records(
 
 async function* lineRecords(
   chunks: AsyncIterable<Buffer>,
-  { format, key }: RecordOptions,
+  options: RecordOptions,
 ): AsyncGenerator<(InputRecord | BadRecord)[]> {
-  const convert = format === 'ndjson' ? ndjsonRecord : rawRecord
-  for await (const group of lines(chunks)) yield group.map((line) => convert(line, key))
+  for await (const group of lines(chunks)) yield group.map((line) => lineRecord(line, options))
+}
+
+/** The record in one line of NDJSON or of raw text. */
+export function lineRecord(line: Line, { format, key }: RecordOptions): InputRecord | BadRecord {
+  return format === 'ndjson' ? ndjsonRecord(line, key) : rawRecord(line, key)
 }
 
 function rawRecord(line: Line, key: KeyFrom): InputRecord {

@@ -120,6 +120,8 @@ impl Examined {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: 0,
+            consumers: Vec::new(),
+            queues: Vec::new(),
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),

@@ -3,6 +3,7 @@
 //! One program for all: they share `support`, and are linked once.
 
 mod ahead;
+mod consumers;
 mod damage;
 mod dice;
 mod fixtures;
@@ -10,6 +11,7 @@ mod forged;
 mod kill;
 mod lifecycle;
 mod model;
+mod queues;
 mod races;
 mod repair;
 mod reshard;

@@ -191,7 +191,7 @@ fn a_reader_of_a_family_sees_its_shard_and_what_came_of_it_and_nothing_else() {
             world = world.again(how);
         }
         let seen: Vec<_> = followed.iter().map(|record| record.shard).collect();
-        assert_eq!(seen, [0, 0, 2, 3, 2, 5, 2, 6, 6, 6], "shard 1 is none of the family, what it was merged into is");
+        assert_eq!(seen, [0, 0, 2, 3, 2, 4, 2, 4, 6, 6], "shard 1 is none of the family, what it was merged into is");
         assert_eq!(drain(&mut family(&world.stream)).expect("readable"), followed);
         world.engine.close().expect("closed");
     }

@@ -1,0 +1,46 @@
+/** `millrace completion` and what its scripts call: completion of command lines in the shell. */
+import { Argument, type Command } from 'commander'
+import { Millrace } from '../../index.js'
+import { answerOf, scriptOf, SET_UP, SHELLS, wordsOf, type Shell } from '../completion/shells.js'
+import { suggest } from '../completion/suggest.js'
+import { DATA_DEFAULT } from '../session.js'
+
+const EXAMPLES = `
+Commands, options and their values, files, and the names of streams, where no other process has the store open.
+
+Examples:
+  $ ${SET_UP.bash}     # in ~/.bashrc
+  $ ${SET_UP.zsh}      # in ~/.zshrc, after compinit
+  $ ${SET_UP.fish}      # in ~/.config/fish/config.fish`
+
+/** Adds the commands to the program. */
+export function registerCompletion(program: Command): void {
+  const shell = (): Argument => new Argument('<shell>', 'the shell').choices(SHELLS)
+  program
+    .command('completion')
+    .description('print a script that lets a shell complete command lines')
+    .addArgument(shell())
+    .addHelpText('after', EXAMPLES)
+    .action((name: Shell) => {
+      process.stdout.write(`${scriptOf(name)}\n`)
+    })
+  program
+    .command('complete', { hidden: true })
+    .addArgument(shell())
+    .argument('[words...]', 'the words up to the cursor')
+    .action(async (name: Shell, words: readonly string[]) => {
+      const whole = wordsOf(name, words)
+      const answer = answerOf(name, await suggest(program, whole, streamNames), whole.at(-1) ?? '')
+      process.stdout.write(answer.map((line) => `${line}\n`).join(''))
+    })
+}
+
+async function streamNames(data = process.env['MILLRACE_DATA'] ?? DATA_DEFAULT): Promise<readonly string[]> {
+  try {
+    await using store = await Millrace.open(data, { create: false })
+    return store.listStreams().map(({ name }) => name)
+  } catch {
+    // A store that is not there, or in use, has no names to offer; a message would stand amid the line that is typed.
+    return []
+  }
+}

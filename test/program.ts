@@ -1,0 +1,88 @@
+/** The command line program as its users run it: the built file, as a child process over a store of the test's. */
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { CHILD_MS_MAX } from './support.js'
+
+/** The built program. */
+export const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+
+/** A program's end, its outputs apart. */
+export interface Outcome {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the program to its end, over the store in `store`. */
+export function runProgram(store: string, args: readonly string[], input: string | Buffer = ''): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, MILLRACE_DATA: store },
+    input,
+    // While a child runs, nothing else does here: a time limit of the test alone would never be looked at.
+    timeout: CHILD_MS_MAX,
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return { code: status, stdout, stderr }
+}
+
+/** The program while it runs. */
+export interface Running {
+  readonly pid: number
+  readonly ended: Promise<number | null>
+  readonly output: () => string
+  readonly errors: () => string
+  readonly heard: (text: string) => Promise<void>
+  readonly type: (text: string) => void
+  readonly kill: (signal: NodeJS.Signals) => void
+}
+
+/** Starts the program and leaves it running, its standard input open. */
+export function startProgram(store: string, args: readonly string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, MILLRACE_DATA: store },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    // What a test forgets must not outlive it.
+    timeout: CHILD_MS_MAX,
+  })
+  // A program that was told to stop does not read the rest of its input.
+  child.stdin.on('error', () => {})
+  let output = ''
+  let errors = ''
+  let listener = (): void => {}
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+    listener()
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
+  const ended = new Promise<number | null>((resolve) => {
+    child.on('close', (code) => resolve(code))
+  })
+  const heard = (text: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      listener = () => {
+        if (output.includes(text)) resolve()
+      }
+      listener()
+      void ended.then((code) => reject(new Error(`ended with ${code} before it wrote '${text}': ${output}${errors}`)))
+    })
+  return {
+    pid: child.pid as number,
+    ended,
+    output: () => output,
+    errors: () => errors,
+    heard,
+    type: (text) => child.stdin.write(text),
+    kill: (signal) => child.kill(signal),
+  }
+}
+
+/** The path of the first file below `root` that contains `text`. */
+export function fileWith(root: string, text: string): string | undefined {
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .find((path) => existsSync(path) && readFileSync(path).includes(text))
+}
