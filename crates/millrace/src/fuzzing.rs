@@ -10,8 +10,9 @@ use crate::stream::pack::{Packer, Placement};
 use crate::stream::staged::Staged;
 
 pub use crate::control::{
-    CleanTail, Command, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetDurability, SetRetention, State,
-    StreamClosed, StreamOpened, StreamRemoved,
+    CleanTail, Command, CreateStream, DeleteStream, Horizon, HorizonAdvanced, PeakNoted, SetDurability, SetLimits,
+    SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, State, StreamClosed, StreamOpened, StreamRemoved,
+    TagStream, UntagStream,
 };
 
 /// The id in a line of `MILLRACE`.

@@ -35,7 +35,7 @@ pub mod shard;
 pub use control::{Durability, Retention, StreamConfig, StreamStatus};
 pub use engine::{Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Kind, Result, ThroughputExceeded};
 pub use format::Position;
 pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
@@ -44,6 +44,7 @@ pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use stream::pack::Placement;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
 pub use stream::staged::{Staged, StagedRecords};
+pub use stream::throttle::Refused;
 pub use stream::{Appended, Commit, Stream, StreamDescription};
 #[cfg(shuttle)]
 pub use sync::checked::time_passes;

@@ -66,6 +66,7 @@ impl NativeStreamConfig {
             max_record_bytes: self.max_record_bytes,
             preallocate_bytes: whole(self.preallocate_bytes)?,
             codec: Some(self.codec),
+            ..StreamConfig::default()
         })
     }
 }

@@ -10,10 +10,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
 use super::state::State;
 use super::stream::{
     CreateStream, DeleteStream, HorizonAdvanced, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
 };
+use super::tags::{TagStream, UntagStream};
 use crate::error::{Error, Kind, Result};
 
 /// What a command does to the state that it meets. Pure: it sees nothing but the command and the state.
@@ -64,6 +66,13 @@ commands! {
     StreamOpened,
     StreamClosed,
     HorizonAdvanced,
+    SetLimits,
+    SetMaxRecordBytes,
+    SetMode,
+    SetWarmThroughput,
+    PeakNoted,
+    TagStream,
+    UntagStream,
 }
 
 impl Command {

@@ -12,14 +12,22 @@ mod command;
 mod config;
 pub(crate) mod journal;
 pub(crate) mod rescue;
+mod settings;
 mod state;
 mod stream;
+mod tags;
 
 pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
+pub use settings::{SetLimits, SetMaxRecordBytes};
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
     StreamOpened, StreamRemoved, StreamStatus,
 };
+pub use tags::{TagStream, UntagStream};
 #[cfg(fuzzing)]
-pub use {state::State, stream::SetDurability};
+pub use {
+    settings::{PeakNoted, SetMode, SetWarmThroughput},
+    state::State,
+    stream::SetDurability,
+};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::command::Step;
 use super::config::{Durability, Retention, StreamConfig, validate_name};
 use super::state::State;
+use crate::capacity::CapacityHistory;
 use crate::error::{Error, Kind, Result};
 use crate::shard::{STREAM_ID_MAX, SequenceCodec};
 
@@ -39,6 +40,9 @@ pub struct StreamEntry {
     pub horizon: Horizon,
     /// The expiry clock when the horizon was last stored, in milliseconds since 1970; first the time of creation.
     pub expiry_clock_ms: u64,
+    /// What is remembered of its capacity.
+    #[serde(default, skip_serializing_if = "CapacityHistory::is_empty")]
+    pub capacity: CapacityHistory,
 }
 
 impl StreamEntry {
@@ -46,6 +50,7 @@ impl StreamEntry {
     pub(super) fn validate(&self) -> Result<()> {
         validate_name(&self.name)?;
         self.config.validate()?;
+        CapacityHistory::check_warm(self.capacity.warm_mib_per_second())?;
         validate_identity(self.id, self.created_ms)
     }
 }
@@ -128,6 +133,7 @@ impl Step for CreateStream {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: self.created_ms,
+            capacity: CapacityHistory::default(),
         };
         state.insert(entry);
     }

@@ -6,6 +6,7 @@ pub mod reader;
 mod retention;
 mod single;
 pub mod staged;
+pub(crate) mod throttle;
 
 use std::sync::Arc;
 
@@ -18,10 +19,12 @@ use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
 use pack::{Packer, Placement};
+use single::Single;
 use staged::Staged;
+use throttle::{Refused, Throttle};
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -79,9 +82,10 @@ pub(crate) struct StreamInner {
     pub log: Arc<Log>,
     created_ms: u64,
     config: RwLock<StreamConfig>,
-    // Of the configuration, what never changes: read by each call, and no lock is taken for it.
+    // Of the configuration, what each call reads: no lock is taken for it.
     durability: Durability,
-    record_bytes_max: u32,
+    record_bytes_max: AtomicU32,
+    throttle: Throttle,
     // The frame of a record that is appended on its own.
     single: Apart<Mutex<FrameDraft>>,
     codec: SequenceCodec,
@@ -137,7 +141,8 @@ impl StreamInner {
             log,
             created_ms: entry.created_ms,
             durability: entry.config.durability,
-            record_bytes_max: entry.config.max_record_bytes,
+            record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
+            throttle: Throttle::new(entry.config.limits),
             single: Apart(Mutex::default()),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
@@ -152,7 +157,16 @@ impl StreamInner {
     }
 
     pub fn set_config(&self, config: StreamConfig) {
-        *self.config.write() = config;
+        let mut present = self.config.write();
+        self.record_bytes_max.store(config.max_record_bytes, Ordering::Relaxed);
+        if present.limits != config.limits {
+            self.throttle.set(config.limits);
+        }
+        *present = config;
+    }
+
+    fn record_bytes_max(&self) -> u32 {
+        self.record_bytes_max.load(Ordering::Relaxed)
     }
 
     /// Whether the control log has to be told of a clean end.
@@ -203,24 +217,68 @@ impl Stream {
         self.0.deleting.load(Ordering::Acquire)
     }
 
-    /// Appends a batch of records, all or (where a record is bad) none of them, those of more than 16 MiB a frame after
+    /// Appends a batch of records, all or (where a record is bad, or a shard's limits do not allow its part) none of
+    /// them, those of more than 16 MiB a frame after
     /// the other: should the disk be full for a later frame, those before it stay. Where `placements` is given, the
     /// place of each record is appended to it in their order.
     ///
     /// # Errors
-    /// `InvalidKey`, `RecordTooLarge`, `InvalidArgument`, `DiskFull`, `StreamDeleting`, `Closed`, `Poisoned`.
+    /// `InvalidKey`, `RecordTooLarge`, `InvalidArgument`, `ThroughputExceeded`, `DiskFull`, `StreamDeleting`, `Closed`,
+    /// `Poisoned`.
     pub fn append(
         &self,
         batch: Staged<'_>,
         placements: Option<&mut Vec<Placement>>,
         commit: Commit,
     ) -> Result<Appended> {
+        self.append_admitted(batch, placements, None, commit)
+    }
+
+    /// Appends those records of a batch that the limits of their shards allow, as PutRecords does: one after the other in
+    /// their order, each for itself. The others are appended to `refused`. Placements are of those that were admitted.
+    ///
+    /// # Errors
+    /// As for [`Stream::append`], but for `ThroughputExceeded`.
+    ///
+    /// ```
+    /// use millrace::limits::LimitPolicy;
+    /// use millrace::{Commit, Engine, OpenOptions, StagedRecords, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let config = StreamConfig { limits: LimitPolicy::Aws, ..StreamConfig::default() };
+    /// let clicks = engine.create_stream("clicks", config)?;
+    /// let mut staged = StagedRecords::default();
+    /// (0..1_500).for_each(|_| staged.push("user-42", None, b"a click"));
+    /// let mut refused = Vec::new();
+    /// clicks.append_each(staged.as_staged(), None, &mut refused, Commit::Engine)?;
+    /// assert_eq!((refused.len(), refused[0].index), (500, 1_000));
+    /// assert_eq!(refused[0].error.code(), "ERR_MILLRACE_THROUGHPUT_EXCEEDED");
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn append_each(
+        &self,
+        batch: Staged<'_>,
+        placements: Option<&mut Vec<Placement>>,
+        refused: &mut Vec<Refused>,
+        commit: Commit,
+    ) -> Result<Appended> {
+        self.append_admitted(batch, placements, Some(refused), commit)
+    }
+
+    fn append_admitted(
+        &self,
+        batch: Staged<'_>,
+        placements: Option<&mut Vec<Placement>>,
+        refused: Option<&mut Vec<Refused>>,
+        commit: Commit,
+    ) -> Result<Appended> {
         self.0.check_usable()?;
         // The first append since the opening goes the long way: it may have to tell the control log.
         let end = if batch.count == 1 && batch.bytes() <= single::SINGLE_BYTES_MAX && self.0.was_opened() {
-            self.append_single(batch, placements)
+            self.append_single(batch, placements, refused)
         } else {
-            self.append_packed(batch, placements)
+            self.append_packed(batch, placements, refused)
         };
         if commit == Commit::Engine {
             // Where a later frame was refused, those before it are in the log and become durable all the same.
@@ -230,9 +288,17 @@ impl Stream {
     }
 
     /// Appends one record in a frame of its own.
-    fn append_single(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
+    fn append_single(
+        &self,
+        batch: Staged<'_>,
+        placements: Option<&mut Vec<Placement>>,
+        refused: Option<&mut Vec<Refused>>,
+    ) -> Result<Position> {
         let mut draft = self.0.single.lock();
-        let shard = single::load(&mut draft, batch, self.0.record_bytes_max, &self.0.map)?;
+        let Single { shard, bytes } = single::load(&mut draft, batch, self.0.record_bytes_max(), &self.0.map)?;
+        if !self.0.admit_single(shard, bytes, refused)? {
+            return Ok(self.0.log.published());
+        }
         let appended = self.0.log.append(&mut draft)?;
         if let Some(placements) = placements {
             placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
@@ -241,9 +307,15 @@ impl Stream {
     }
 
     /// Appends any number of records, grouped by shard.
-    fn append_packed(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
+    fn append_packed(
+        &self,
+        batch: Staged<'_>,
+        placements: Option<&mut Vec<Placement>>,
+        refused: Option<&mut Vec<Refused>>,
+    ) -> Result<Position> {
         let mut packer = self.0.engine.take_packer();
-        packer.load(batch, self.0.record_bytes_max, &self.0.map)?;
+        packer.load(batch, self.0.record_bytes_max(), &self.0.map)?;
+        self.0.admit_packed(&mut packer, refused)?;
         self.note_opened()?;
         let end = self.append_frames(&mut packer, batch, placements);
         if batch.bytes() <= PACKER_BYTES_KEPT {

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::StreamInner;
+use super::{Stream, StreamInner};
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
@@ -91,6 +91,15 @@ pub struct RunView {
     pub arrival_ms: u64,
     /// Where the records stand in the segment's file, one behind the other.
     pub payload: Range<u32>,
+}
+
+impl RunView {
+    /// The bytes of the records' keys and data.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.payload.end - self.payload.start)
+            .saturating_sub(u64::from(self.records) * RECORD_HEADER_BYTES as u64)
+    }
 }
 
 impl Chunk {
@@ -215,6 +224,23 @@ impl Reader {
             return Ok(Step::Chunk(chunk));
         }
         Ok(Step::AtTail)
+    }
+
+    /// As [`Reader::next`], under the read limits of the stream's shards, as GetRecords has them: a shard is read a few
+    /// times a second, and is closed for a while after an answer that was more than a second's worth. Whoever reads
+    /// without limits is not counted. A reader of the whole stream is not limited: there is no such thing in Kinesis.
+    ///
+    /// # Errors
+    /// `ThroughputExceeded`, which says when to try again, and nothing was read; or as for [`Reader::next`].
+    pub fn next_admitted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+        let Some(shard) = self.shard else { return self.next(records_max, bytes_max) };
+        let stream = Stream(Arc::clone(&self.stream));
+        stream.admit_read(shard)?;
+        let step = self.next(records_max, bytes_max)?;
+        if let Step::Chunk(chunk) = &step {
+            stream.charge_read(shard, chunk.runs.iter().map(RunView::bytes).sum());
+        }
+        Ok(step)
     }
 
     /// Whether [`Reader::next`] would find something to look at.
