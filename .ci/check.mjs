@@ -9,7 +9,9 @@ import { runModels } from './models.mjs'
 import { run as runUnbounded, secondsSince, tool } from './shared.mjs'
 
 /** The crates with tests in Rust. */
-const ENGINE = ['--package', 'millrace', '--package', 'millrace-torture', '--locked']
+const ENGINE = ['millrace', 'millrace-kinesis', 'millrace-torture']
+  .flatMap((name) => ['--package', name])
+  .concat('--locked')
 
 /** A program that hangs is ended and named, long before whoever runs the checks gives up on all of them. */
 const run = (program, args, options) => runUnbounded(program, args, { minutes: 25, ...options })

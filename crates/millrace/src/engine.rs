@@ -4,6 +4,7 @@
 //! the last handle that is closed closes it. The last one dropped without `close` does the same, as well as it can.
 
 mod inner;
+mod queues;
 mod settings;
 
 use std::collections::HashMap;
@@ -262,9 +263,7 @@ impl Engine {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
-        let in_flight = self.inner.calls.read();
-        self.inner.check_open()?;
-        Ok(Call { inner: &self.inner, _in_flight: in_flight })
+        Ok(Call { inner: &self.inner, _in_flight: self.inner.call()? })
     }
 }
 

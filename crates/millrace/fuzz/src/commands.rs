@@ -2,18 +2,19 @@
 
 use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
-    CleanTail, Command, CreateStream, DeleteStream, Horizon, HorizonAdvanced, PeakNoted, SetDurability, SetLimits,
-    SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagStream,
-    UntagStream,
+    CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
+    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetRetention,
+    SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
+    UpdateQueue,
 };
 use millrace::limits::{LimitPolicy, ShardLimits};
-use millrace::{Durability, Retention, StreamConfig};
+use millrace::{DeadLetters, Durability, QueueConfig, QueueStart, Retention, StreamConfig, Tags};
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 16;
+    let kind = source.byte() % 23;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -35,22 +36,49 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             };
             StreamClosed { id, tail }.into()
         }
-        9 => SetLimits { id, limits: limits(source) }.into(),
-        10 => SetMaxRecordBytes { id, max_record_bytes: source.number_32(1_024) }.into(),
-        11 => SetMode { id, mode: mode(source), at_ms: source.number(86_400_000) }.into(),
-        12 => {
+        8 => {
+            RegisterConsumer { id, consumer: name(source), created_ms: source.number(1_000), tags: tags(source) }.into()
+        }
+        9 => DeregisterConsumer { id, consumer: name(source) }.into(),
+        10 => TagConsumer { id, consumer: name(source), tags: tags(source) }.into(),
+        11 => {
+            let queue_id = if source.one_in(8) { source.u64() } else { next_id + u64::from(source.byte() % 3) };
+            let start = match source.byte() % 3 {
+                0 => QueueStart::Latest,
+                1 => QueueStart::TrimHorizon,
+                _ => QueueStart::AtTimestamp(source.number(1_000)),
+            };
+            CreateQueue {
+                id,
+                queue_id,
+                queue: name(source),
+                created_ms: source.number(1_000),
+                start,
+                start_sequence: source.number(1),
+                config: queue_config(source),
+                tags: tags(source),
+            }
+            .into()
+        }
+        12 => UpdateQueue { id, queue: name(source), config: queue_config(source) }.into(),
+        13 => TagQueue { id, queue: name(source), tags: tags(source) }.into(),
+        14 => DeleteQueue { id, queue: name(source) }.into(),
+        15 => SetLimits { id, limits: limits(source) }.into(),
+        16 => SetMaxRecordBytes { id, max_record_bytes: source.number_32(1_024) }.into(),
+        17 => SetMode { id, mode: mode(source), at_ms: source.number(86_400_000) }.into(),
+        18 => {
             let mib_per_second = source.one_in(2).then(|| source.number_32(1));
             SetWarmThroughput { id, mib_per_second }.into()
         }
-        13 => {
+        19 => {
             let rate = Rate { bytes_per_second: source.number(1 << 20), records_per_second: source.number(1_000) };
             PeakNoted { id, at_ms: source.number(86_400_000), rate }.into()
         }
-        14 => {
+        20 => {
             let count = source.byte() % 60;
-            TagStream { id, tags: (0..count).map(|_| (text(source, 2), text(source, 1))).collect() }.into()
+            TagStream { id, tags: (0..count).map(|_| (text(source, 2), name(source))).collect() }.into()
         }
-        15 => {
+        21 => {
             let count = source.byte() % 4;
             UntagStream { id, keys: (0..count).map(|_| text(source, 2)).collect() }.into()
         }
@@ -60,6 +88,20 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             HorizonAdvanced { id, horizon, expiry_clock_ms: source.number(1_000) }.into()
         }
     }
+}
+
+fn name(source: &mut Source<'_>) -> String {
+    String::from_utf8_lossy(source.bytes(1)).into_owned()
+}
+
+fn tags(source: &mut Source<'_>) -> Tags {
+    (0..source.byte() % 4).map(|_| (name(source), name(source))).collect()
+}
+
+fn queue_config(source: &mut Source<'_>) -> QueueConfig {
+    let max_receive_count = source.number_32(1);
+    let dead_letters = if source.one_in(4) { DeadLetters::None } else { DeadLetters::BuiltIn { max_receive_count } };
+    QueueConfig { visibility_timeout_s: source.number_32(30), dead_letters }
 }
 
 fn config(source: &mut Source<'_>) -> StreamConfig {
@@ -76,7 +118,7 @@ fn config(source: &mut Source<'_>) -> StreamConfig {
         codec: source.one_in(2).then(|| text(source, 70)),
         limits: limits(source),
         mode: mode(source),
-        tags: (0..source.byte() % 3).map(|_| (text(source, 2), text(source, 1))).collect(),
+        tags: tags(source),
     }
 }
 

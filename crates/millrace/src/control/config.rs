@@ -3,11 +3,9 @@
 //! Invariant: a configuration in the state passed `validate`. The names of the fields in JSON are part of the
 //! control log's format.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::tags::validate_tags;
+use super::tags::{Tags, validate_tags};
 use crate::capacity::CapacityMode;
 use crate::error::{Error, Kind, Result};
 use crate::limits::LimitPolicy;
@@ -101,8 +99,8 @@ pub struct StreamConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: CapacityMode,
     /// What its owner has written on it. Default: none.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
 }
 
 /// What was added to the format is left out of it while it is not used: see `state.rs`.
@@ -121,7 +119,7 @@ impl Default for StreamConfig {
             codec: None,
             limits: LimitPolicy::Unlimited,
             mode: CapacityMode::Provisioned,
-            tags: BTreeMap::new(),
+            tags: Tags::new(),
         }
     }
 }
@@ -156,17 +154,18 @@ impl StreamConfig {
     }
 }
 
-/// Checks a stream's name against the rule of Kinesis: 1 to 128 of the characters `a-z A-Z 0-9 _ . -`.
+/// Checks a name against the rule of Kinesis, which is one for streams, consumers and queues: 1 to 128 of the
+/// characters `a-z A-Z 0-9 _ . -`. Messages call it `whose` name.
 ///
 /// # Errors
 /// `InvalidArgument`, which says what was expected and what came.
-pub fn validate_name(name: &str) -> Result<()> {
-    const RULE: &str = "expected a stream's name of 1 to 128 characters from a-z, A-Z, 0-9, _, . and -";
+pub fn validate_name(whose: &str, name: &str) -> Result<()> {
+    const RULE: &str = "1 to 128 characters from a-z, A-Z, 0-9, _, . and -";
     let stray = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "_.-".contains(*c)));
     match (stray, name.chars().count()) {
-        (Some(stray), _) => Err(invalid(format!("{RULE}, got one with {stray:?}"))),
+        (Some(stray), _) => Err(invalid(format!("expected {whose} name of {RULE}, got one with {stray:?}"))),
         (None, 1..=128) => Ok(()),
-        (None, chars) => Err(invalid(format!("{RULE}, got {chars} characters"))),
+        (None, chars) => Err(invalid(format!("expected {whose} name of {RULE}, got {chars} characters"))),
     }
 }
 
@@ -223,10 +222,10 @@ mod tests {
             (with(|c| c.durability = Durability::Interval { ms: 60_001 }), "1 to 60000 ms, got 60001"),
             (with(|c| c.codec = Some(String::new())), "1 to 64 characters, got 0"),
             (with(|c| c.codec = Some("x".repeat(65))), "1 to 64 characters, got 65"),
-            (validate_name(""), "1 to 128 characters from a-z, A-Z, 0-9, _, . and -, got 0 characters"),
-            (validate_name(&"n".repeat(129)), "got 129 characters"),
-            (validate_name("a/b"), "got one with '/'"),
-            (validate_name("naïve"), "got one with 'ï'"),
+            (validate_name("a stream's", ""), "1 to 128 characters from a-z, A-Z, 0-9, _, . and -, got 0 characters"),
+            (validate_name("a stream's", &"n".repeat(129)), "got 129 characters"),
+            (validate_name("a stream's", "a/b"), "got one with '/'"),
+            (validate_name("a stream's", "naïve"), "got one with 'ï'"),
         ];
         for (result, expected) in refused {
             let error = result.expect_err(expected);
@@ -238,7 +237,7 @@ mod tests {
     #[test]
     fn names_of_kinesis_are_names_here() {
         for name in ["a", "Clicks_2026.v1-eu", &"n".repeat(128)] {
-            validate_name(name).expect("a name that Kinesis allows");
+            validate_name("a stream's", name).expect("a name that Kinesis allows");
         }
     }
 

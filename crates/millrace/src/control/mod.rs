@@ -10,7 +10,9 @@
 
 mod command;
 mod config;
+mod consumer;
 pub(crate) mod journal;
+mod queue;
 pub(crate) mod rescue;
 mod settings;
 mod state;
@@ -19,12 +21,14 @@ mod tags;
 
 pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
+pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
+pub use queue::{CreateQueue, DeadLetters, DeleteQueue, QueueConfig, QueueEntry, QueueStart, TagQueue, UpdateQueue};
 pub use settings::{SetLimits, SetMaxRecordBytes};
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
     StreamOpened, StreamRemoved, StreamStatus,
 };
-pub use tags::{TagStream, UntagStream};
+pub use tags::{TagStream, Tags, UntagStream};
 #[cfg(fuzzing)]
 pub use {
     settings::{PeakNoted, SetMode, SetWarmThroughput},

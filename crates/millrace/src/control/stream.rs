@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Step;
 use super::config::{Durability, Retention, StreamConfig, validate_name};
+use super::consumer::Consumer;
+use super::queue::QueueEntry;
 use super::state::State;
 use crate::capacity::CapacityHistory;
 use crate::error::{Error, Kind, Result};
@@ -43,14 +45,22 @@ pub struct StreamEntry {
     /// What is remembered of its capacity.
     #[serde(default, skip_serializing_if = "CapacityHistory::is_empty")]
     pub capacity: CapacityHistory,
+    /// Its registered consumers, in the order of their registration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<Consumer>,
+    /// Its queues, in the order of their creation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<QueueEntry>,
 }
 
 impl StreamEntry {
     /// Checks an entry that may come from a damaged file.
     pub(super) fn validate(&self) -> Result<()> {
-        validate_name(&self.name)?;
+        validate_name("a stream's", &self.name)?;
         self.config.validate()?;
         CapacityHistory::check_warm(self.capacity.warm_mib_per_second())?;
+        self.validate_consumers()?;
+        self.validate_queues()?;
         validate_identity(self.id, self.created_ms)
     }
 }
@@ -110,7 +120,7 @@ pub struct CreateStream {
 
 impl Step for CreateStream {
     fn validate(&self, state: &State) -> Result<()> {
-        validate_name(&self.name)?;
+        validate_name("a stream's", &self.name)?;
         self.config.validate()?;
         if let Some(id) = state.id_of(&self.name) {
             state.active(id)?;
@@ -134,6 +144,8 @@ impl Step for CreateStream {
             horizon: Horizon::default(),
             expiry_clock_ms: self.created_ms,
             capacity: CapacityHistory::default(),
+            consumers: Vec::new(),
+            queues: Vec::new(),
         };
         state.insert(entry);
     }

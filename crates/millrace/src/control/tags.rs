@@ -1,4 +1,5 @@
-//! Tags: what a stream's owner writes on it, by the rules of AWS.
+//! Tags: what an operator notes at a stream, a consumer or a queue, as pairs of a key and a value that mean nothing to
+//! the engine. The rules are those of AWS.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +9,11 @@ use super::command::Step;
 use super::state::State;
 use crate::error::{Error, Kind, Result};
 
-/// The most tags of a stream.
-pub const TAGS_MAX: usize = 50;
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// The most tags of one thing.
+pub(super) const TAGS_MAX: usize = 50;
 /// The most characters of a tag's key.
 const KEY_CHARS_MAX: usize = 128;
 /// The most characters of a tag's value.
@@ -22,7 +26,7 @@ const RESERVED: &str = "aws:";
 ///
 /// # Errors
 /// `InvalidArgument` for a key or a value, `LimitExceeded` for too many.
-pub(super) fn validate_tags(tags: &BTreeMap<String, String>) -> Result<()> {
+pub(super) fn validate_tags(tags: &Tags) -> Result<()> {
     for (key, value) in tags {
         validate_key(key)?;
         validate_text("a tag's value", value, 0, VALUE_CHARS_MAX)?;
@@ -34,7 +38,7 @@ fn check_count(count: usize) -> Result<()> {
     if count <= TAGS_MAX {
         return Ok(());
     }
-    let message = format!("expected at most {TAGS_MAX} tags on a stream, got {count}; remove some first");
+    let message = format!("expected at most {TAGS_MAX} tags, got {count}; remove some first");
     Err(Error::new(Kind::LimitExceeded, message))
 }
 
@@ -66,7 +70,7 @@ pub struct TagStream {
     /// The stream.
     pub id: u64,
     /// The tags, at least one.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
 }
 
 impl Step for TagStream {
@@ -118,7 +122,7 @@ mod tests {
     use super::*;
     use crate::control::command::tests::check_golden;
 
-    fn tags<const N: usize>(tags: [(&str, &str); N]) -> BTreeMap<String, String> {
+    fn tags<const N: usize>(tags: [(&str, &str); N]) -> Tags {
         tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
@@ -155,7 +159,7 @@ mod tests {
             assert_eq!(error.kind(), Kind::InvalidArgument);
             assert!(error.message().contains(expected), "expected {expected:?} in {:?}", error.message());
         }
-        let many: BTreeMap<_, _> = (0..51).map(|n| (n.to_string(), String::new())).collect();
+        let many: Tags = (0..51).map(|n| (n.to_string(), String::new())).collect();
         assert_eq!(validate_tags(&many).expect_err("51 tags").kind(), Kind::LimitExceeded);
     }
 }

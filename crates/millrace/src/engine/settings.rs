@@ -1,10 +1,10 @@
 //! Settings of a stream that may be changed while it is in use. Each change is a command of the control log, durable
 //! before it holds, and holds for the stream's users at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Engine;
-use crate::control::{Command, Retention, SetLimits, SetMaxRecordBytes, SetRetention, TagStream, UntagStream};
+use crate::control::{Command, Retention, SetLimits, SetMaxRecordBytes, SetRetention, TagStream, Tags, UntagStream};
 use crate::error::Result;
 use crate::limits::LimitPolicy;
 
@@ -50,7 +50,7 @@ impl Engine {
     ///
     /// # Errors
     /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `LimitExceeded` (more than 50), `Closed`.
-    pub fn tag_stream(&self, name: &str, tags: BTreeMap<String, String>) -> Result<()> {
+    pub fn tag_stream(&self, name: &str, tags: Tags) -> Result<()> {
         self.change(name, |id| TagStream { id, tags }.into())
     }
 

@@ -122,6 +122,8 @@ impl Examined {
             horizon: Horizon::default(),
             expiry_clock_ms: 0,
             capacity: CapacityHistory::default(),
+            consumers: Vec::new(),
+            queues: Vec::new(),
         };
         let found = Remains::find(reading.clone(), log_config(&entry, directory.to_path_buf())?, Known::default());
         let remains = match unless_damaged(found)? {

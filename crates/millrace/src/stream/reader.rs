@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Stream, StreamInner};
+use super::StreamInner;
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
@@ -93,15 +93,6 @@ pub struct RunView {
     pub payload: Range<u32>,
 }
 
-impl RunView {
-    /// The bytes of the records' keys and data.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        u64::from(self.payload.end - self.payload.start)
-            .saturating_sub(u64::from(self.records) * RECORD_HEADER_BYTES as u64)
-    }
-}
-
 impl Chunk {
     /// The bytes of a run, with the checksum that they were written with. That they are as many records as the run says
     /// is looked at by whoever walks them: [`Records::are_all_of`] tells, and costs a walk.
@@ -125,8 +116,8 @@ struct Places {
 
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
 pub struct Reader {
-    stream: Arc<StreamInner>,
-    shard: Option<u32>,
+    pub(super) stream: Arc<StreamInner>,
+    pub(super) shard: Option<u32>,
     visibility: Visibility,
     // The frame to look at next, the run in it, and the record in that run with its offset in the payload.
     frame: Position,
@@ -137,6 +128,8 @@ pub struct Reader {
     from_sequence: u64,
     places: Option<Places>,
     last_arrival_ms: u64,
+    // Records below this sequence were handed out, or there are none.
+    passed: u64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -169,7 +162,8 @@ impl Reader {
         let log = &stream.log;
         let (frame, from_sequence) = match options.from {
             StartAt::TrimHorizon => (log.start(), 0),
-            StartAt::Latest => (stream.visible(options.visibility), 0),
+            // The place first: what became visible between the two looks is passed over by its sequence.
+            StartAt::Latest => (stream.visible(options.visibility), stream.visible_sequence(options.visibility)),
             StartAt::AtSequence(sequence) => (log.position_of_sequence(sequence)?, sequence),
             StartAt::AfterSequence(sequence) => {
                 let next = sequence.saturating_add(1);
@@ -185,6 +179,11 @@ impl Reader {
                 (log.position_of_time(arrival_ms)?, 0)
             }
         };
+        let passed = match options.from {
+            StartAt::TrimHorizon => stream.horizon.read().sequence,
+            StartAt::AtTimestamp(_) => stream.sequence_before(frame)?,
+            StartAt::Latest | StartAt::AtSequence(_) | StartAt::AfterSequence(_) => from_sequence,
+        };
         let oldest_ms = log.segments().first().map_or(0, |segment| segment.first_arrival_ms);
         Ok(Reader {
             shard: options.shard,
@@ -196,6 +195,7 @@ impl Reader {
             from_sequence,
             places: None,
             last_arrival_ms: oldest_ms,
+            passed,
             stream,
         })
     }
@@ -214,6 +214,7 @@ impl Reader {
             Gathered { runs: Vec::new(), records_left: records_max.max(1), bytes_left: bytes_max.max(1) };
         while let Some(located) = log.locate(self.frame, limit)? {
             self.go_to(Position::new(located.segment.index, located.offset));
+            self.passed = self.passed.max(located.segment.first_sequence);
             if !self.gather(&located, &mut gathered)? {
                 continue;
             }
@@ -226,27 +227,23 @@ impl Reader {
         Ok(Step::AtTail)
     }
 
-    /// As [`Reader::next`], under the read limits of the stream's shards, as GetRecords has them: a shard is read a few
-    /// times a second, and is closed for a while after an answer that was more than a second's worth. Whoever reads
-    /// without limits is not counted. A reader of the whole stream is not limited: there is no such thing in Kinesis.
-    ///
-    /// # Errors
-    /// `ThroughputExceeded`, which says when to try again, and nothing was read; or as for [`Reader::next`].
-    pub fn next_admitted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
-        let Some(shard) = self.shard else { return self.next(records_max, bytes_max) };
-        let stream = Stream(Arc::clone(&self.stream));
-        stream.admit_read(shard)?;
-        let step = self.next(records_max, bytes_max)?;
-        if let Step::Chunk(chunk) = &step {
-            stream.charge_read(shard, chunk.runs.iter().map(RunView::bytes).sum());
-        }
-        Ok(step)
+    /// Which records it sees.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        self.visibility
     }
 
     /// Whether [`Reader::next`] would find something to look at.
     #[must_use]
     pub fn is_at_tail(&self) -> bool {
         self.frame >= self.stream.visible(self.visibility)
+    }
+
+    /// All records of this reader below this sequence were handed out, or there are none: a reader that starts here goes
+    /// on where this one stands. It moves on where nothing was written for this reader, too.
+    #[must_use]
+    pub fn passed_sequence(&self) -> u64 {
+        self.passed
     }
 
     /// How far behind the newest record this reader is, in milliseconds: 0 at the tail.
@@ -313,6 +310,7 @@ impl Reader {
             if !self.gather_frame(located, &head, gathered)? {
                 break;
             }
+            self.passed = self.passed.max(head.header.next_sequence());
             self.go_to(Position::new(self.frame.segment, frame_end));
         }
         Ok(!gathered.runs.is_empty())
@@ -433,6 +431,7 @@ impl Reader {
         }
         let taken = self.record - from;
         if taken > 0 {
+            self.passed = first_sequence + u64::from(self.record);
             gathered.records_left -= taken as usize;
             gathered.bytes_left = gathered.bytes_left.saturating_sub(self.record_offset - from_offset);
             gathered.runs.push(RunView {

@@ -7,10 +7,13 @@
 //! appended, because the disk was full, has used up what it took.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::pack::Packer;
+use super::reader::{Reader, RunView, Step};
 use super::{Stream, StreamInner};
 use crate::error::{Error, Result};
+use crate::format::record::RECORD_HEADER_BYTES;
 use crate::limits::{Demand, LimitPolicy, ReadTank, Refusal, ShardLimits, WriteTank};
 use crate::shard::ShardId;
 use crate::sync::Mutex;
@@ -148,7 +151,7 @@ impl StreamInner {
 
 impl Stream {
     /// Admits one read of a shard under the stream's limits; [`Stream::charge_read`] must tell what it found. A reader
-    /// that goes on from chunk to chunk has [`Reader::next_admitted`](super::reader::Reader::next_admitted).
+    /// that goes on from chunk to chunk has [`Reader::next_admitted`].
     ///
     /// # Errors
     /// `ThroughputExceeded`, which says when to try again.
@@ -174,4 +177,29 @@ impl Stream {
         let admitted = self.0.throttle.with_reads(shard, now_ms, |tank| tank.admit_iterator(now_ms));
         admitted.map_err(|refusal| self.0.exceeded(shard, refusal))
     }
+}
+
+impl Reader {
+    /// As [`Reader::next`], under the read limits of the stream's shards, as GetRecords has them: a shard is read a few
+    /// times a second, and is closed for a while after an answer that was more than a second's worth. Whoever reads
+    /// without limits is not counted. A reader of the whole stream is not limited: there is no such thing in Kinesis.
+    ///
+    /// # Errors
+    /// `ThroughputExceeded`, which says when to try again, and nothing was read; or as for [`Reader::next`].
+    pub fn next_admitted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+        let Some(shard) = self.shard else { return self.next(records_max, bytes_max) };
+        let stream = Stream(Arc::clone(&self.stream));
+        stream.admit_read(shard)?;
+        let step = self.next(records_max, bytes_max)?;
+        if let Step::Chunk(chunk) = &step {
+            stream.charge_read(shard, chunk.runs.iter().map(bytes_of).sum());
+        }
+        Ok(step)
+    }
+}
+
+/// The bytes of a run's keys and data.
+fn bytes_of(run: &RunView) -> u64 {
+    let headers = u64::from(run.records) * RECORD_HEADER_BYTES as u64;
+    u64::from(run.payload.end - run.payload.start).saturating_sub(headers)
 }
