@@ -16,10 +16,13 @@ export {
   streamArmAcknowledged,
   streamSubmit,
   streamSubmitSynced,
+  streamTakeRefused,
   verifyStore,
+  type NativeLimits,
   type NativeReader,
   type NativeSegment,
   type NativeStream,
   type NativeStreamDescription,
   type NativeStreamSummary,
+  type NativeTag,
 } from '../native/node/index.cjs'

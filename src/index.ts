@@ -5,7 +5,7 @@
  */
 export { Millrace } from './millrace.js'
 export { Stream } from './stream.js'
-export type { PutResult } from './put-result.js'
+export type { PutOutcome, PutResult } from './put-result.js'
 export { Reader } from './reader.js'
 export { Batch, StreamRecord } from './batch.js'
 export { json, lz4, raw, type Codec } from './codec.js'
@@ -14,11 +14,13 @@ export type {
   AppendLimits,
   CreateStreamOptions,
   Durability,
+  LimitPolicy,
   OpenOptions,
   PutRecord,
   ReadOptions,
   Retention,
   ShardDescription,
+  ShardLimits,
   StartAt,
   StreamDescription,
   StreamOptions,

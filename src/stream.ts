@@ -1,7 +1,7 @@
 /**
  * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
  */
-import type { NativeStream } from './binding.js'
+import type { NativeEngine, NativeStream } from './binding.js'
 import type { RecordSource } from './batch.js'
 import { checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
@@ -9,11 +9,12 @@ import { aborted, closed, mapped, mappedAsync, type MillraceError } from './erro
 import { describeStream, nativeStart, shardNumber } from './describe.js'
 import { retentionHours } from './duration.js'
 import { Bell, notifier } from './events.js'
-import type { PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
+import type { LimitPolicy, PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
 import type { Appender } from './put.js'
-import { PutGroup, type PutResult } from './put-result.js'
+import { PartialPutGroup, PutGroup, type PutOutcome, type PutResult } from './put-result.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
+import { nativeLimits, nativeTags } from './settings.js'
 import { parseHashKey } from './staging.js'
 
 /** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
@@ -28,7 +29,7 @@ export interface StreamSetup<T> {
   readonly codec: Codec<T>
   readonly appender: Appender
   readonly copyOnly: boolean
-  readonly setRetention: (hours: number) => Promise<void>
+  readonly engine: NativeEngine
 }
 
 /**
@@ -100,8 +101,21 @@ export class Stream<T = Uint8Array> {
    * @example
    * const results = await clicks.putMany(rows.map((row) => ({ partitionKey: row.user, data: row.bytes })))
    */
-  async putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]> {
-    const group = new PutGroup()
+  putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]>
+  /**
+   * The same, as PutRecords of Kinesis has it: what the log refuses is told record by record, and the others are
+   * written. Records that must not be written at all, such as one with an empty key, still reject the call.
+   *
+   * @example
+   * const outcomes = await clicks.putMany(records, { partial: true })
+   * const again = records.filter((_, i) => outcomes[i]?.ok === false)
+   */
+  putMany(records: Iterable<PutRecord<T>>, options: { readonly partial: true }): Promise<PutOutcome[]>
+  async putMany(
+    records: Iterable<PutRecord<T>>,
+    options: { readonly partial?: boolean } = {},
+  ): Promise<PutResult[] | PutOutcome[]> {
+    const group = options.partial === true ? new PartialPutGroup() : new PutGroup()
     for (const record of records) {
       const hashKey = parseHashKey(record.explicitHashKey)
       const data = this.#encode(record.data)
@@ -213,8 +227,60 @@ export class Stream<T = Uint8Array> {
 
   /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
   async setRetention(retention: Retention): Promise<void> {
-    this.#checkOpen()
-    await this.#setup.setRetention(retentionHours(retention))
+    await this.#change((engine, name) => engine.setRetention(name, retentionHours(retention)))
+  }
+
+  /**
+   * Changes what the stream's shards take and give a second. It holds from now on, for all who use the stream, and every
+   * shard begins with a full second's worth.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * await clicks.setLimits('aws')
+   */
+  async setLimits(limits: LimitPolicy): Promise<void> {
+    await this.#change((engine, name) => engine.setLimits(name, nativeLimits(limits)))
+  }
+
+  /**
+   * Changes how large a record's key and data together can be, in bytes: 1,024 to 10,485,760. Larger ones that the
+   * stream holds stay. Handles of other threads hear of it when they are opened next.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   */
+  async setMaxRecordBytes(maxRecordBytes: number): Promise<void> {
+    const bytes = checkWhole('maxRecordBytes', maxRecordBytes, 0, 0xffff_ffff)
+    await this.#change((engine, name) => engine.setMaxRecordBytes(name, bytes))
+    this.#appender.maxRecordBytes = bytes
+  }
+
+  /** What is noted at the stream, by key. */
+  tags(): Readonly<Record<string, string>> {
+    return this.describe().tags
+  }
+
+  /**
+   * Adds tags, at least one; those of a key that the stream has are replaced. The rules are those of
+   * {@link CreateStreamOptions.tags}.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_LIMIT_EXCEEDED` (more than 50),
+   * `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * await clicks.tag({ team: 'checkout', environment: 'production' })
+   */
+  async tag(tags: Readonly<Record<string, string>>): Promise<void> {
+    await this.#change((engine, name) => engine.tagStream(name, nativeTags(tags)))
+  }
+
+  /**
+   * Removes the tags of these keys, at least one; keys that the stream does not have are passed over.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   */
+  async untag(keys: Iterable<string>): Promise<void> {
+    await this.#change((engine, name) => engine.untagStream(name, [...keys]))
   }
 
   /** Ends readers with `error`, and acknowledges or fails what is in flight. @internal */
@@ -228,6 +294,11 @@ export class Stream<T = Uint8Array> {
       this.#publishedBell?.close()
       this.#durableBell?.close()
     }
+  }
+
+  async #change(change: (engine: NativeEngine, name: string) => Promise<void>): Promise<void> {
+    this.#checkOpen()
+    await mappedAsync(() => change(this.#setup.engine, this.#setup.name))
   }
 
   #checkOpen(): void {

@@ -5,6 +5,8 @@ use millrace::{
 };
 use napi_derive::napi;
 
+use crate::settings::{NativeLimits, NativeTag};
+
 /// Settings of a stream to be created; each checked by the engine.
 #[napi(object)]
 pub struct NativeStreamConfig {
@@ -18,6 +20,8 @@ pub struct NativeStreamConfig {
     pub max_record_bytes: u32,
     pub preallocate_bytes: f64,
     pub codec: String,
+    pub limits: NativeLimits,
+    pub tags: Vec<NativeTag>,
 }
 
 /// A line of the list of streams.
@@ -34,6 +38,9 @@ pub struct NativeStreamSummary {
     pub interval_ms: u32,
     pub codec: Option<String>,
     pub created_at_ms: f64,
+    pub limits: NativeLimits,
+    /// In the order of their keys.
+    pub tags: Vec<NativeTag>,
 }
 
 /// One shard and the part of the hash key space that it takes, as decimal numbers.
@@ -66,6 +73,8 @@ impl NativeStreamConfig {
             max_record_bytes: self.max_record_bytes,
             preallocate_bytes: whole(self.preallocate_bytes)?,
             codec: Some(self.codec),
+            limits: self.limits.into_engine()?,
+            tags: self.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
             ..StreamConfig::default()
         })
     }
@@ -123,6 +132,8 @@ fn summarize_parts(name: String, deleting: bool, created_ms: u64, config: Stream
         interval_ms,
         codec: config.codec,
         created_at_ms: created_ms as f64,
+        limits: NativeLimits::of(config.limits),
+        tags: config.tags.into_iter().map(|(key, value)| NativeTag { key, value }).collect(),
     }
 }
 
