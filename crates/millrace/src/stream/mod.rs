@@ -1,8 +1,10 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
+pub(crate) mod chunk;
 mod consumers;
 pub(crate) mod expiry;
 pub(crate) mod pack;
+mod places;
 pub mod queues;
 pub mod reader;
 mod retention;

@@ -13,7 +13,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::reader::{Chunk, Reader, ReaderOptions, StartAt, Step, Visibility};
+use super::chunk::Chunk;
+use super::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
 use super::{Stream, StreamInner};
 use crate::error::{Error, Kind, Result};
 use crate::log::notify::{Registration, Trigger, Wake};
@@ -266,6 +267,12 @@ impl Subscription {
             Delivery::Event(event) => Poll::Ready(Ok(event)),
             Delivery::Wait(_) => Poll::Pending,
         }
+    }
+
+    /// The reader below: where the subscription stands.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// How long it may be until an event is due without records.

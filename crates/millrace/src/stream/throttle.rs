@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::chunk::RunView;
 use super::pack::Packer;
-use super::reader::{Reader, RunView, Step};
+use super::reader::{Reader, Step};
 use super::{Stream, StreamInner};
 use crate::error::{Error, Result};
 use crate::format::record::RECORD_HEADER_BYTES;
