@@ -29,6 +29,8 @@ export {
   type NativeReader,
   type NativeReceived,
   type NativeSegment,
+  type NativeShard,
+  type NativeShardFilter,
   type NativeStream,
   type NativeStreamDescription,
   type NativeStreamSummary,

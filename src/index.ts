@@ -5,6 +5,7 @@
  */
 export { Millrace } from './millrace.js'
 export { Stream } from './stream.js'
+export type { StreamSettings } from './stream-settings.js'
 export type { PutOutcome, PutResult } from './put-result.js'
 export { Reader } from './reader.js'
 export { Consumer } from './consumer.js'
@@ -30,6 +31,7 @@ export type {
   ReadOptions,
   Retention,
   ShardDescription,
+  ShardFilter,
   ShardLimits,
   StartAt,
   StreamDescription,

@@ -1,24 +1,30 @@
 /**
  * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
  */
-import type { NativeConsumer, NativeEngine, NativeReadRequest, NativeReader, NativeStream } from './binding.js'
+import type {
+  NativeConsumer,
+  NativeEngine,
+  NativeReadRequest,
+  NativeReader,
+  NativeShard,
+  NativeStream,
+} from './binding.js'
 import type { RecordSource } from './batch.js'
 import { checkName, checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
 import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
-import { describeStream, nativeStart, shardNumber } from './describe.js'
-import { retentionHours } from './duration.js'
+import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
 import { Bell, notifier } from './events.js'
-import type { LimitPolicy, PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
+import type { PutRecord, ReadOptions, ShardDescription, ShardFilter, StreamDescription } from './options.js'
 import type { Appender } from './put.js'
 import { PartialPutGroup, PutGroup, type PutOutcome, type PutResult } from './put-result.js'
 import { Queue } from './queue.js'
 import { describeQueue, nativeQueueOptions, type CreateQueueOptions, type QueueSummary } from './queue-options.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
-import { nativeLimits, nativeTags } from './settings.js'
 import { parseHashKey } from './staging.js'
+import { StreamSettings } from './stream-settings.js'
 import { Subscription, type SubscribeOptions } from './subscription.js'
 
 /** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
@@ -43,7 +49,7 @@ export interface StreamSetup<T> {
  * @example
  * const { shardId, sequenceNumber } = await clicks.put({ partitionKey: 'user-42', data })
  */
-export class Stream<T = Uint8Array> {
+export class Stream<T = Uint8Array> extends StreamSettings {
   readonly #setup: StreamSetup<T>
   readonly #appender: Appender
   readonly #encode: (value: T) => Uint8Array
@@ -58,6 +64,7 @@ export class Stream<T = Uint8Array> {
 
   /** @internal */
   constructor(setup: StreamSetup<T>) {
+    super()
     this.#setup = setup
     this.#appender = setup.appender
     this.#encode = setup.codec.encode.bind(setup.codec)
@@ -286,67 +293,78 @@ export class Stream<T = Uint8Array> {
   }
 
   /** The stream's settings, shards and sizes as they are now. */
-  describe(): StreamDescription {
+  override describe(): StreamDescription {
     this.#checkOpen()
     return describeStream(mapped(() => this.#setup.native.describe()))
   }
 
-  /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
-  async setRetention(retention: Retention): Promise<void> {
-    await this.#change((engine, name) => engine.setRetention(name, retentionHours(retention)))
-  }
-
   /**
-   * Changes what the stream's shards take and give a second. It holds from now on, for all who use the stream, and every
-   * shard begins with a full second's worth.
+   * The shards that a filter lets pass, by default all that can be read, in the order of their ids.
    *
-   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
-   *
-   * @example
-   * await clicks.setLimits('aws')
-   */
-  async setLimits(limits: LimitPolicy): Promise<void> {
-    await this.#change((engine, name) => engine.setLimits(name, nativeLimits(limits)))
-  }
-
-  /**
-   * Changes how large a record's key and data together can be, in bytes: 1,024 to 10,485,760. Larger ones that the
-   * stream holds stay. Handles of other threads hear of it when they are opened next.
-   *
-   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
-   */
-  async setMaxRecordBytes(maxRecordBytes: number): Promise<void> {
-    const bytes = checkWhole('maxRecordBytes', maxRecordBytes, 0, 0xffff_ffff)
-    await this.#change((engine, name) => engine.setMaxRecordBytes(name, bytes))
-    this.#appender.maxRecordBytes = bytes
-  }
-
-  /** What is noted at the stream, by key. */
-  tags(): Readonly<Record<string, string>> {
-    return this.describe().tags
-  }
-
-  /**
-   * Adds tags, at least one; those of a key that the stream has are replaced. The rules are those of
-   * {@link CreateStreamOptions.tags}.
-   *
-   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_LIMIT_EXCEEDED` (more than 50),
+   * Throws `ERR_MILLRACE_INVALID_ARGUMENT` for a time in the future, `ERR_MILLRACE_SHARD_NOT_FOUND`,
    * `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
    *
    * @example
-   * await clicks.tag({ team: 'checkout', environment: 'production' })
+   * const open = clicks.listShards({ filter: 'AT_LATEST' })
    */
-  async tag(tags: Readonly<Record<string, string>>): Promise<void> {
-    await this.#change((engine, name) => engine.tagStream(name, nativeTags(tags)))
+  listShards(options: { readonly filter?: ShardFilter } = {}): readonly ShardDescription[] {
+    this.#checkOpen()
+    const filter = nativeFilter(options.filter ?? 'FROM_TRIM_HORIZON')
+    return mapped(() => this.#setup.native.listShards(filter)).map(describeShard)
   }
 
   /**
-   * Removes the tags of these keys, at least one; keys that the stream does not have are passed over.
+   * Splits an open shard in two and resolves with them: the hash keys of the upper one begin at `at`, by default in the
+   * middle. From then on records go to the children; the parent can be read until its records have expired. Writing and
+   * reading go on meanwhile.
    *
-   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   * Rejects with `ERR_MILLRACE_SHARD_NOT_FOUND`, with `ERR_MILLRACE_INVALID_ARGUMENT` for a shard that is closed or a
+   * hash key that is not greater than one plus the shard's starting hash key and less than its ending one, with
+   * `ERR_MILLRACE_LIMIT_EXCEEDED`, `ERR_MILLRACE_STREAM_DELETING`, `ERR_MILLRACE_DISK_FULL`, `ERR_MILLRACE_POISONED` or
+   * `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const [lower, upper] = await clicks.splitShard('shardId-000000000000')
    */
-  async untag(keys: Iterable<string>): Promise<void> {
-    await this.#change((engine, name) => engine.untagStream(name, [...keys]))
+  async splitShard(
+    shardId: string,
+    options: { readonly at?: bigint | string } = {},
+  ): Promise<readonly ShardDescription[]> {
+    this.#checkOpen()
+    const [shard, at] = [shardNumber(shardId), parseHashKey(options.at, 'at')?.toString()]
+    return (await mappedAsync(() => this.#setup.native.splitShard(shard, at))).map(describeShard)
+  }
+
+  /**
+   * Merges two open shards whose hash keys adjoin into one, and resolves with it.
+   *
+   * Rejects as {@link splitShard} does, with `ERR_MILLRACE_INVALID_ARGUMENT` for shards that are closed or do not adjoin.
+   *
+   * @example
+   * const merged = await clicks.mergeShards('shardId-000000000001', 'shardId-000000000002')
+   */
+  async mergeShards(shardId: string, adjacentShardId: string): Promise<ShardDescription> {
+    this.#checkOpen()
+    const [shard, adjacent] = [shardNumber(shardId), shardNumber(adjacentShardId)]
+    const [merged] = await mappedAsync(() => this.#setup.native.mergeShards(shard, adjacent))
+    return describeShard(merged as NativeShard)
+  }
+
+  /**
+   * Changes the number of open shards to `count`, all of the same size, in one step. Resolves with the shards that were
+   * opened for it; those that had the right size already stay.
+   *
+   * Rejects as {@link splitShard} does, with `ERR_MILLRACE_INVALID_ARGUMENT` for more than double the present number, less
+   * than half of it or more than 10,000, and with `ERR_MILLRACE_LIMIT_EXCEEDED` when it was changed ten times within 24
+   * hours.
+   *
+   * @example
+   * await clicks.updateShardCount(8)
+   */
+  async updateShardCount(count: number): Promise<readonly ShardDescription[]> {
+    this.#checkOpen()
+    checkWhole('count', count, 1, 10_000)
+    return (await mappedAsync(() => this.#setup.native.updateShardCount(count))).map(describeShard)
   }
 
   /** Ends readers with `error`, and acknowledges or fails what is in flight. @internal */
@@ -363,9 +381,15 @@ export class Stream<T = Uint8Array> {
     }
   }
 
-  async #change(change: (engine: NativeEngine, name: string) => Promise<void>): Promise<void> {
+  /** @internal */
+  protected override async change(change: (engine: NativeEngine, name: string) => Promise<void>): Promise<void> {
     this.#checkOpen()
     await mappedAsync(() => change(this.#setup.engine, this.#setup.name))
+  }
+
+  /** @internal */
+  protected override limitRecords(maxRecordBytes: number): void {
+    this.#appender.maxRecordBytes = maxRecordBytes
   }
 
   /** Opens a reader, or what reads as one. */
@@ -377,6 +401,7 @@ export class Stream<T = Uint8Array> {
     const request = {
       ...nativeStart(options.from ?? 'LATEST'),
       ...(options.shard === undefined ? {} : { shard: shardNumber(options.shard) }),
+      children: options.withChildren === true,
       published: options.visibility === 'published',
       copy: copyOnly || options.copy === true,
       maxRecords,

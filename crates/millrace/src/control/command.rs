@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
 use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
 use super::settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
+use super::shards::ShardsChanged;
 use super::state::State;
 use super::stream::{
     CreateStream, DeleteStream, HorizonAdvanced, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
@@ -82,6 +83,7 @@ commands! {
     UpdateQueue,
     TagQueue,
     DeleteQueue,
+    ShardsChanged,
 }
 
 impl Command {

@@ -15,6 +15,7 @@ pub(crate) mod journal;
 mod queue;
 pub(crate) mod rescue;
 mod settings;
+mod shards;
 mod state;
 mod stream;
 mod tags;
@@ -24,6 +25,7 @@ pub use config::{Durability, Retention, StreamConfig};
 pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
 pub use queue::{CreateQueue, DeadLetters, DeleteQueue, QueueConfig, QueueEntry, QueueStart, TagQueue, UpdateQueue};
 pub use settings::{SetLimits, SetMaxRecordBytes};
+pub use shards::ShardsChanged;
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
     StreamOpened, StreamRemoved, StreamStatus,

@@ -1,5 +1,6 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
+mod append;
 pub(crate) mod chunk;
 mod consumers;
 pub(crate) mod expiry;
@@ -7,7 +8,11 @@ pub(crate) mod pack;
 mod places;
 pub mod queues;
 pub mod reader;
+mod reader_options;
+pub(crate) mod reshard;
 mod retention;
+mod scope;
+pub(crate) mod shards;
 mod single;
 pub mod staged;
 pub mod subscription;
@@ -18,7 +23,7 @@ use std::sync::Arc;
 use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
 use crate::engine::Inner;
 use crate::error::{Error, Kind, Result};
-use crate::format::Position;
+use crate::format::{Position, u32_of};
 use crate::log::draft::FrameDraft;
 use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
@@ -26,11 +31,8 @@ use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
-use pack::{Packer, Placement};
-use single::Single;
-use staged::Staged;
 use subscription::Subscriptions;
-use throttle::{Refused, Throttle};
+use throttle::Throttle;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -82,6 +84,13 @@ pub struct StreamDescription {
     pub findings: Vec<Finding>,
 }
 
+/// A shard map, and which of those that the log has had since it was opened.
+#[derive(Debug)]
+struct Routes {
+    map: ShardMap,
+    generation: u64,
+}
+
 pub(crate) struct StreamInner {
     pub id: u64,
     pub name: String,
@@ -92,10 +101,12 @@ pub(crate) struct StreamInner {
     durability: Durability,
     record_bytes_max: AtomicU32,
     throttle: Throttle,
-    // The frame of a record that is appended on its own.
-    single: Apart<Mutex<FrameDraft>>,
+    // The frame of a record that is appended on its own, with what it was last routed by.
+    single: Apart<Mutex<(FrameDraft, Arc<Routes>)>>,
     codec: SequenceCodec,
-    map: ShardMap,
+    routes: RwLock<Arc<Routes>>,
+    // Held by the one who changes the shard map.
+    resharding: Mutex<()>,
     pub(crate) engine: Arc<Inner>,
     horizon: RwLock<Horizon>,
     // Held by the one who moves the horizon, or stores it: in the control log it must not go back.
@@ -142,6 +153,7 @@ impl StreamInner {
         map: ShardMap,
         findings: Vec<Finding>,
     ) -> Result<StreamInner> {
+        let routes = Arc::new(Routes { map, generation: 0 });
         Ok(StreamInner {
             id: entry.id,
             name: entry.name.clone(),
@@ -150,10 +162,11 @@ impl StreamInner {
             durability: entry.config.durability,
             record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
             throttle: Throttle::new(entry.config.limits),
-            single: Apart(Mutex::default()),
+            single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
-            map,
+            routes: RwLock::new(routes),
+            resharding: Mutex::new(()),
             engine,
             horizon: RwLock::new(entry.horizon),
             expiring: Mutex::new(()),
@@ -201,6 +214,17 @@ impl StreamInner {
         self.engine.check_open()
     }
 
+    /// The number that the next shard gets, and how many are open.
+    pub fn shard_numbers(&self) -> (u32, u32) {
+        let map = &self.routes.read().map;
+        (map.next_id(), u32_of(map.open_count()))
+    }
+
+    /// The shard map that holds at present.
+    fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read())
+    }
+
     pub(crate) fn durability(&self) -> Durability {
         self.durability
     }
@@ -232,144 +256,6 @@ impl Stream {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.0.deleting.load(Ordering::Acquire)
-    }
-
-    /// Appends a batch of records, all or (where a record is bad, or a shard's limits do not allow its part) none of
-    /// them, those of more than 16 MiB a frame after
-    /// the other: should the disk be full for a later frame, those before it stay. Where `placements` is given, the
-    /// place of each record is appended to it in their order.
-    ///
-    /// # Errors
-    /// `InvalidKey`, `RecordTooLarge`, `InvalidArgument`, `ThroughputExceeded`, `DiskFull`, `StreamDeleting`, `Closed`,
-    /// `Poisoned`.
-    pub fn append(
-        &self,
-        batch: Staged<'_>,
-        placements: Option<&mut Vec<Placement>>,
-        commit: Commit,
-    ) -> Result<Appended> {
-        self.append_admitted(batch, placements, None, commit)
-    }
-
-    /// Appends those records of a batch that the limits of their shards allow, as PutRecords does: one after the other in
-    /// their order, each for itself. The others are appended to `refused`. Placements are of those that were admitted.
-    ///
-    /// # Errors
-    /// As for [`Stream::append`], but for `ThroughputExceeded`.
-    ///
-    /// ```
-    /// use millrace::limits::LimitPolicy;
-    /// use millrace::{Commit, Engine, OpenOptions, StagedRecords, StreamConfig};
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
-    /// let config = StreamConfig { limits: LimitPolicy::Aws, ..StreamConfig::default() };
-    /// let clicks = engine.create_stream("clicks", config)?;
-    /// let mut staged = StagedRecords::default();
-    /// (0..1_500).for_each(|_| staged.push("user-42", None, b"a click"));
-    /// let mut refused = Vec::new();
-    /// clicks.append_each(staged.as_staged(), None, &mut refused, Commit::Engine)?;
-    /// assert_eq!((refused.len(), refused[0].index), (500, 1_000));
-    /// assert_eq!(refused[0].error.code(), "ERR_MILLRACE_THROUGHPUT_EXCEEDED");
-    /// # engine.close()?;
-    /// # Ok::<(), millrace::Error>(())
-    /// ```
-    pub fn append_each(
-        &self,
-        batch: Staged<'_>,
-        placements: Option<&mut Vec<Placement>>,
-        refused: &mut Vec<Refused>,
-        commit: Commit,
-    ) -> Result<Appended> {
-        self.append_admitted(batch, placements, Some(refused), commit)
-    }
-
-    fn append_admitted(
-        &self,
-        batch: Staged<'_>,
-        placements: Option<&mut Vec<Placement>>,
-        refused: Option<&mut Vec<Refused>>,
-        commit: Commit,
-    ) -> Result<Appended> {
-        self.0.check_usable()?;
-        // The first append since the opening goes the long way: it may have to tell the control log.
-        let end = if batch.count == 1 && batch.bytes() <= single::SINGLE_BYTES_MAX && self.0.was_opened() {
-            self.append_single(batch, placements, refused)
-        } else {
-            self.append_packed(batch, placements, refused)
-        };
-        if commit == Commit::Engine {
-            // Where a later frame was refused, those before it are in the log and become durable all the same.
-            self.0.engine.committer.appended(&self.0.log, self.0.durability());
-        }
-        Ok(Appended { end: end? })
-    }
-
-    /// Appends one record in a frame of its own.
-    fn append_single(
-        &self,
-        batch: Staged<'_>,
-        placements: Option<&mut Vec<Placement>>,
-        refused: Option<&mut Vec<Refused>>,
-    ) -> Result<Position> {
-        let mut draft = self.0.single.lock();
-        let Single { shard, bytes } = single::load(&mut draft, batch, self.0.record_bytes_max(), &self.0.map)?;
-        if !self.0.admit_single(shard, bytes, refused)? {
-            return Ok(self.0.log.published());
-        }
-        let appended = self.0.log.append(&mut draft)?;
-        if let Some(placements) = placements {
-            placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
-        }
-        Ok(appended.end)
-    }
-
-    /// Appends any number of records, grouped by shard.
-    fn append_packed(
-        &self,
-        batch: Staged<'_>,
-        placements: Option<&mut Vec<Placement>>,
-        refused: Option<&mut Vec<Refused>>,
-    ) -> Result<Position> {
-        let mut packer = self.0.engine.take_packer();
-        packer.load(batch, self.0.record_bytes_max(), &self.0.map)?;
-        self.0.admit_packed(&mut packer, refused)?;
-        self.note_opened()?;
-        let end = self.append_frames(&mut packer, batch, placements);
-        if batch.bytes() <= PACKER_BYTES_KEPT {
-            self.0.engine.keep_packer(packer);
-        }
-        end
-    }
-
-    /// Appends what the packer was loaded with; returns the end of the last frame.
-    fn append_frames(
-        &self,
-        packer: &mut Packer,
-        batch: Staged<'_>,
-        mut placements: Option<&mut Vec<Placement>>,
-    ) -> Result<Position> {
-        let mut end = self.0.log.published();
-        loop {
-            let known = placements.as_deref().map_or(0, Vec::len);
-            if !packer.next_frame(batch, placements.as_deref_mut()) {
-                return Ok(end);
-            }
-            let appended = self.0.log.append(&mut packer.draft)?;
-            for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
-                placement.sequence += appended.first_sequence;
-            }
-            end = appended.end;
-        }
-    }
-
-    /// The first append after an open is noted in the control log, so that a crash is told from a clean close.
-    fn note_opened(&self) -> Result<()> {
-        if self.0.opened.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.0.engine.note_opened(self.0.id)?;
-        self.0.opened.store(true, Ordering::Release);
-        Ok(())
     }
 
     /// All before this place is acknowledged under the stream's durability.
@@ -471,6 +357,34 @@ impl Stream {
         reader::Reader::new(Arc::clone(&self.0), options)
     }
 
+    /// A reader of one shard and all that come of it by splits and merges: its children's records follow its own, theirs
+    /// follow them, and it never comes to an end. Of a child of two parents it sees all records, also those whose keys
+    /// belonged to the other parent.
+    ///
+    /// # Errors
+    /// As for [`reader`](Self::reader).
+    ///
+    /// ```
+    /// use millrace::shard::ShardId;
+    /// use millrace::{Commit, Engine, OpenOptions, ReaderOptions, StagedRecords, StartAt, Step, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig::default())?;
+    /// clicks.split_shard(ShardId(0), None)?;
+    /// let mut staged = StagedRecords::default();
+    /// staged.push("user-42", None, b"a click");
+    /// clicks.append(staged.as_staged(), None, Commit::Caller)?;
+    /// clicks.flush()?;
+    /// let options = ReaderOptions { shard: Some(0), from: StartAt::TrimHorizon, ..ReaderOptions::default() };
+    /// assert!(matches!(clicks.reader(options)?.next(1_000, 1 << 20)?, Step::EndOfShard(_)));
+    /// assert!(matches!(clicks.family_reader(options)?.next(1_000, 1 << 20)?, Step::Chunk(_)));
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn family_reader(&self, options: reader::ReaderOptions) -> Result<reader::Reader> {
+        self.reader(options).map(reader::Reader::with_family)
+    }
+
     /// What the stream is like at this moment.
     #[must_use]
     pub fn describe(&self) -> StreamDescription {
@@ -482,7 +396,7 @@ impl Stream {
             id: self.0.id,
             created_ms: self.0.created_ms,
             config: self.0.config.read().clone(),
-            shards: self.0.map.shards().to_vec(),
+            shards: self.0.routes().map.shards().to_vec(),
             segments: segments.len(),
             bytes: ends.map(u64::from).sum(),
             sealed_records: segments.iter().filter_map(|segment| Some(segment.summary()?.records)).sum(),

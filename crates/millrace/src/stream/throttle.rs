@@ -12,11 +12,12 @@ use std::sync::Arc;
 use super::chunk::RunView;
 use super::pack::Packer;
 use super::reader::{Reader, Step};
+use super::single::Single;
 use super::{Stream, StreamInner};
 use crate::error::{Error, Result};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::limits::{Demand, LimitPolicy, ReadTank, Refusal, ShardLimits, WriteTank};
-use crate::shard::ShardId;
+use crate::shard::{ShardId, ShardMap};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -116,12 +117,13 @@ impl StreamInner {
         Error::throughput(&self.name, shard, refusal)
     }
 
-    /// Admits one record of so many bytes of key and data; `false` where it went to `refused` instead.
+    /// Admits one record; `false` where it went to `refused` instead.
     #[inline]
-    pub(super) fn admit_single(&self, shard: ShardId, bytes: u64, refused: Option<&mut Vec<Refused>>) -> Result<bool> {
+    pub(super) fn admit_single(&self, single: Single, refused: Option<&mut Vec<Refused>>) -> Result<bool> {
         if !self.throttle.limits_writes() {
             return Ok(true);
         }
+        let Single { shard, bytes } = single;
         let Err(refusal) = self.throttle.admit(shard, bytes, self.now_ms()) else { return Ok(true) };
         let error = self.exceeded(shard, refusal);
         let Some(refused) = refused else { return Err(error) };
@@ -129,18 +131,23 @@ impl StreamInner {
         Ok(false)
     }
 
-    /// Admits what the packer was loaded with: all of it, or, where `refused` is given, each record for itself. What is
-    /// refused then leaves the packer.
-    pub(super) fn admit_packed(&self, packer: &mut Packer, refused: Option<&mut Vec<Refused>>) -> Result<()> {
+    /// Admits what the packer was loaded with by this map: all of it, or, where `refused` is given, each record for
+    /// itself. What is refused then leaves the packer.
+    pub(super) fn admit_packed(
+        &self,
+        packer: &mut Packer,
+        map: &ShardMap,
+        refused: Option<&mut Vec<Refused>>,
+    ) -> Result<()> {
         if !self.throttle.limits_writes() {
             return Ok(());
         }
         let now_ms = self.now_ms();
         let Some(refused) = refused else {
-            let admitted = self.throttle.admit_all(packer.sizes(), now_ms);
+            let admitted = self.throttle.admit_all(packer.sizes(map), now_ms);
             return admitted.map_err(|(shard, refusal)| self.exceeded(shard, refusal));
         };
-        packer.keep(|index, shard, bytes| {
+        packer.keep(map, |index, shard, bytes| {
             let verdict = self.throttle.admit(shard, bytes, now_ms);
             let is_admitted = verdict.is_ok();
             refused.extend(verdict.err().map(|refusal| Refused { index, error: self.exceeded(shard, refusal) }));
@@ -188,7 +195,7 @@ impl Reader {
     /// # Errors
     /// `ThroughputExceeded`, which says when to try again, and nothing was read; or as for [`Reader::next`].
     pub fn next_admitted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
-        let Some(shard) = self.shard else { return self.next(records_max, bytes_max) };
+        let Some(shard) = self.only_shard() else { return self.next(records_max, bytes_max) };
         let stream = Stream(Arc::clone(&self.stream));
         stream.admit_read(shard)?;
         let step = self.next(records_max, bytes_max)?;
