@@ -19,6 +19,8 @@ export {
   verifyStore,
   type NativeReader,
   type NativeSegment,
+  type NativeShard,
+  type NativeShardFilter,
   type NativeStream,
   type NativeStreamDescription,
   type NativeStreamSummary,

@@ -19,6 +19,7 @@ export type {
   ReadOptions,
   Retention,
   ShardDescription,
+  ShardFilter,
   StartAt,
   StreamDescription,
   StreamOptions,

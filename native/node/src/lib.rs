@@ -19,6 +19,7 @@ mod notifier;
 mod read_ahead;
 mod reader;
 mod repair;
+mod shards;
 mod stream;
 mod task;
 mod verify;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use millrace::shard::{Shard, ShardId};
 use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Staged, StartAt, Stream, Visibility};
 use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
@@ -11,6 +12,7 @@ use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
 use crate::notifier::{Alarm, Bell, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
+use crate::shards::{NativeShard, NativeShardFilter, describe_shards, hash_key};
 use crate::task::{Blocking, promise};
 
 thread_local! {
@@ -48,6 +50,8 @@ pub struct NativeReadRequest {
     /// For `timestamp`: milliseconds since 1970.
     pub timestamp: Option<f64>,
     pub shard: Option<u32>,
+    /// The shard's children too, theirs, and so on.
+    pub children: bool,
     /// Records before their sync.
     pub published: bool,
     /// Owned copies only.
@@ -223,7 +227,32 @@ impl NativeStream {
     /// The stream as it is now.
     #[napi(catch_unwind)]
     pub fn describe(&self) -> NativeStreamDescription {
-        describe(&self.stream.describe())
+        describe(&self.stream)
+    }
+
+    /// The shards that a filter lets pass.
+    #[napi(catch_unwind)]
+    pub fn list_shards(&self, filter: NativeShardFilter) -> napi::Result<Vec<NativeShard>> {
+        let listed = filter.into_engine().and_then(|filter| self.stream.list_shards(filter));
+        listed.map(|shards| describe_shards(&self.stream, &shards)).map_err(|error| coded(&error))
+    }
+
+    /// Splits a shard at a hash key, a decimal number, or in the middle. Resolves with the children.
+    #[napi(ts_return_type = "Promise<Array<NativeShard>>", catch_unwind)]
+    pub fn split_shard(&self, shard: u32, at: Option<String>) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        self.reshard(move |stream| stream.split_shard(ShardId(shard), at.as_deref().map(hash_key).transpose()?))
+    }
+
+    /// Merges two shards whose hash keys adjoin. Resolves with the one that they become.
+    #[napi(ts_return_type = "Promise<Array<NativeShard>>", catch_unwind)]
+    pub fn merge_shards(&self, shard: u32, adjacent: u32) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        self.reshard(move |stream| stream.merge_shards(ShardId(shard), ShardId(adjacent)))
+    }
+
+    /// Changes the number of open shards. Resolves with those that were opened.
+    #[napi(ts_return_type = "Promise<Array<NativeShard>>", catch_unwind)]
+    pub fn update_shard_count(&self, count: u32) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        self.reshard(move |stream| stream.update_shard_count(count))
     }
 
     /// A reader. The readers of one visibility share a wake-up, whose id is the `wake_id` of the first.
@@ -237,7 +266,11 @@ impl NativeStream {
         let visibility = if request.published { Visibility::Published } else { Visibility::Durable };
         let from = self.start_at(&request).map_err(|error| coded(&error))?;
         let options = ReaderOptions { shard: request.shard, from, visibility };
-        let reader = self.stream.reader(options).map_err(|error| coded(&error))?;
+        let reader = match request.children {
+            true => self.stream.family_reader(options),
+            false => self.stream.reader(options),
+        };
+        let reader = reader.map_err(|error| coded(&error))?;
         let delivery = Delivery {
             visibility,
             copy: request.copy,
@@ -247,6 +280,14 @@ impl NativeStream {
         let bell = if request.published { &self.before_sync } else { &self.after_sync };
         let bell = bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id))));
         Ok(NativeReader::new(self.stream.clone(), reader, delivery, Arc::clone(bell)))
+    }
+
+    fn reshard(
+        &self,
+        change: impl FnOnce(&Stream) -> millrace::Result<Vec<Shard>> + Send + 'static,
+    ) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        let stream = self.stream.clone();
+        promise(move || change(&stream).map(|opened| describe_shards(&stream, &opened)))
     }
 
     fn start_at(&self, request: &NativeReadRequest) -> millrace::Result<StartAt> {

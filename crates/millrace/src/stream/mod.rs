@@ -2,10 +2,13 @@
 
 mod consumers;
 pub(crate) mod expiry;
+mod family;
 pub(crate) mod pack;
 pub mod queues;
 pub mod reader;
+pub(crate) mod reshard;
 mod retention;
+pub(crate) mod shards;
 mod single;
 pub mod staged;
 pub mod subscription;
@@ -15,7 +18,7 @@ use std::sync::Arc;
 use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
 use crate::engine::Inner;
 use crate::error::{Error, Kind, Result};
-use crate::format::Position;
+use crate::format::{Position, u32_of};
 use crate::log::draft::FrameDraft;
 use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
@@ -77,6 +80,13 @@ pub struct StreamDescription {
     pub findings: Vec<Finding>,
 }
 
+/// A shard map, and which of those that the log has had since it was opened.
+#[derive(Debug)]
+struct Routes {
+    map: ShardMap,
+    generation: u64,
+}
+
 pub(crate) struct StreamInner {
     pub id: u64,
     pub name: String,
@@ -86,10 +96,12 @@ pub(crate) struct StreamInner {
     // Of the configuration, what never changes: read by each call, and no lock is taken for it.
     durability: Durability,
     record_bytes_max: u32,
-    // The frame of a record that is appended on its own.
-    single: Apart<Mutex<FrameDraft>>,
+    // The frame of a record that is appended on its own, with what it was last routed by.
+    single: Apart<Mutex<(FrameDraft, Arc<Routes>)>>,
     codec: SequenceCodec,
-    map: ShardMap,
+    routes: RwLock<Arc<Routes>>,
+    // Held by the one who changes the shard map.
+    resharding: Mutex<()>,
     pub(crate) engine: Arc<Inner>,
     horizon: RwLock<Horizon>,
     // Held by the one who moves the horizon, or stores it: in the control log it must not go back.
@@ -136,6 +148,7 @@ impl StreamInner {
         map: ShardMap,
         findings: Vec<Finding>,
     ) -> Result<StreamInner> {
+        let routes = Arc::new(Routes { map, generation: 0 });
         Ok(StreamInner {
             id: entry.id,
             name: entry.name.clone(),
@@ -143,10 +156,11 @@ impl StreamInner {
             created_ms: entry.created_ms,
             durability: entry.config.durability,
             record_bytes_max: entry.config.max_record_bytes,
-            single: Apart(Mutex::default()),
+            single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
-            map,
+            routes: RwLock::new(routes),
+            resharding: Mutex::new(()),
             engine,
             horizon: RwLock::new(entry.horizon),
             expiring: Mutex::new(()),
@@ -183,6 +197,17 @@ impl StreamInner {
             return Err(Error::new(Kind::StreamDeleting, message));
         }
         self.engine.check_open()
+    }
+
+    /// The number that the next shard gets, and how many are open.
+    pub fn shard_numbers(&self) -> (u32, u32) {
+        let map = &self.routes.read().map;
+        (map.next_id(), u32_of(map.open_count()))
+    }
+
+    /// The shard map that holds at present.
+    fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read())
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -246,9 +271,15 @@ impl Stream {
 
     /// Appends one record in a frame of its own.
     fn append_single(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
-        let mut draft = self.0.single.lock();
-        let shard = single::load(&mut draft, batch, self.0.record_bytes_max, &self.0.map)?;
-        let appended = self.0.log.append(&mut draft)?;
+        let mut single = self.0.single.lock();
+        let (draft, routes) = &mut *single;
+        let (shard, appended) = loop {
+            let shard = single::load(draft, batch, self.0.record_bytes_max, &routes.map)?;
+            if let Some(appended) = self.0.log.append_routed(draft, routes.generation)? {
+                break (shard, appended);
+            }
+            *routes = self.0.routes();
+        };
         if let Some(placements) = placements {
             placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
         }
@@ -258,29 +289,39 @@ impl Stream {
     /// Appends any number of records, grouped by shard.
     fn append_packed(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
         let mut packer = self.0.engine.take_packer();
-        packer.load(batch, self.0.record_bytes_max, &self.0.map)?;
+        let routes = self.0.routes();
+        packer.load(batch, self.0.record_bytes_max, &routes.map)?;
         self.note_opened()?;
-        let end = self.append_frames(&mut packer, batch, placements);
+        let end = self.append_frames(&mut packer, routes, batch, placements);
         if batch.bytes() <= PACKER_BYTES_KEPT {
             self.0.engine.keep_packer(packer);
         }
         end
     }
 
-    /// Appends what the packer was loaded with; returns the end of the last frame.
+    /// Appends what the packer was loaded with; returns the end of the last frame. Where the shard map changes in
+    /// between, the frames that are in the log stay, and the rest is routed again.
     fn append_frames(
         &self,
         packer: &mut Packer,
+        mut routes: Arc<Routes>,
         batch: Staged<'_>,
         mut placements: Option<&mut Vec<Placement>>,
     ) -> Result<Position> {
         let mut end = self.0.log.published();
         loop {
             let known = placements.as_deref().map_or(0, Vec::len);
-            if !packer.next_frame(batch, placements.as_deref_mut()) {
+            if !packer.next_frame(batch, &routes.map, placements.as_deref_mut()) {
                 return Ok(end);
             }
-            let appended = self.0.log.append(&mut packer.draft)?;
+            let Some(appended) = self.0.log.append_routed(&mut packer.draft, routes.generation)? else {
+                if let Some(placements) = placements.as_deref_mut() {
+                    placements.truncate(known);
+                }
+                routes = self.0.routes();
+                packer.route_again(&routes.map);
+                continue;
+            };
             for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
                 placement.sequence += appended.first_sequence;
             }
@@ -397,6 +438,34 @@ impl Stream {
         reader::Reader::new(Arc::clone(&self.0), options)
     }
 
+    /// A reader of one shard and all that come of it by splits and merges: its children's records follow its own, theirs
+    /// follow them, and it never comes to an end. Of a child of two parents it sees all records, also those whose keys
+    /// belonged to the other parent.
+    ///
+    /// # Errors
+    /// As for [`reader`](Self::reader).
+    ///
+    /// ```
+    /// use millrace::shard::ShardId;
+    /// use millrace::{Commit, Engine, OpenOptions, ReaderOptions, StagedRecords, StartAt, Step, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig::default())?;
+    /// clicks.split_shard(ShardId(0), None)?;
+    /// let mut staged = StagedRecords::default();
+    /// staged.push("user-42", None, b"a click");
+    /// clicks.append(staged.as_staged(), None, Commit::Caller)?;
+    /// clicks.flush()?;
+    /// let options = ReaderOptions { shard: Some(0), from: StartAt::TrimHorizon, ..ReaderOptions::default() };
+    /// assert!(matches!(clicks.reader(options)?.next(1_000, 1 << 20)?, Step::EndOfShard(_)));
+    /// assert!(matches!(clicks.family_reader(options)?.next(1_000, 1 << 20)?, Step::Chunk(_)));
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn family_reader(&self, options: reader::ReaderOptions) -> Result<reader::Reader> {
+        self.reader(options).map(reader::Reader::with_family)
+    }
+
     /// What the stream is like at this moment.
     #[must_use]
     pub fn describe(&self) -> StreamDescription {
@@ -408,7 +477,7 @@ impl Stream {
             id: self.0.id,
             created_ms: self.0.created_ms,
             config: self.0.config.read().clone(),
-            shards: self.0.map.shards().to_vec(),
+            shards: self.0.routes().map.shards().to_vec(),
             segments: segments.len(),
             bytes: ends.map(u64::from).sum(),
             sealed_records: segments.iter().filter_map(|segment| Some(segment.summary()?.records)).sum(),

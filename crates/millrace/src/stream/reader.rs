@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::StreamInner;
+use super::family::Family;
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
@@ -16,7 +17,7 @@ use crate::format::record::{RECORD_HEADER_BYTES, Records};
 use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
 use crate::log::segment::SegmentFile;
 use crate::log::walk::Located;
-use crate::shard::ShardId;
+use crate::shard::{SequenceNumber, Shard, ShardId};
 
 /// The size of a page of memory, in bytes.
 const PAGE_BYTES: u32 = 4096;
@@ -65,6 +66,9 @@ pub enum Step {
     Chunk(Chunk),
     /// Nothing more at present.
     AtTail,
+    /// All records of the reader's shard have been handed out, and no more will come: it was split or merged. Its
+    /// children, in the order of their ids, hold what came later; those that have expired are not among them.
+    EndOfShard(Vec<Shard>),
 }
 
 /// Verified records of one segment, still where they are on disk.
@@ -117,7 +121,7 @@ struct Places {
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
 pub struct Reader {
     stream: Arc<StreamInner>,
-    shard: Option<u32>,
+    scope: Scope,
     visibility: Visibility,
     // The frame to look at next, the run in it, and the record in that run with its offset in the payload.
     frame: Position,
@@ -127,6 +131,8 @@ pub struct Reader {
     // Records below this sequence are passed over.
     from_sequence: u64,
     places: Option<Places>,
+    // Where the shard ends, once it is known to be closed: no record of it stands there or behind.
+    shard_end: Option<Position>,
     last_arrival_ms: u64,
     // Records below this sequence were handed out, or there are none.
     passed: u64,
@@ -151,10 +157,28 @@ impl Gathered {
     }
 }
 
+/// Of which shards a reader sees the records.
+#[derive(Debug)]
+enum Scope {
+    All,
+    One(u32),
+    Family(Family),
+}
+
+impl Scope {
+    fn holds(&self, shard: u32) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::One(one) => *one == shard,
+            Scope::Family(family) => family.holds(shard),
+        }
+    }
+}
+
 impl Reader {
     pub(super) fn new(stream: Arc<StreamInner>, options: ReaderOptions) -> Result<Reader> {
         if let Some(shard) = options.shard
-            && stream.map.get(ShardId(shard)).is_none()
+            && stream.routes().map.get(ShardId(shard)).is_none()
         {
             let message = format!("stream {} has no shard {}", stream.name, ShardId(shard));
             return Err(Error::new(Kind::ShardNotFound, message));
@@ -186,7 +210,7 @@ impl Reader {
         };
         let oldest_ms = log.segments().first().map_or(0, |segment| segment.first_arrival_ms);
         Ok(Reader {
-            shard: options.shard,
+            scope: options.shard.map_or(Scope::All, Scope::One),
             visibility: options.visibility,
             frame,
             run: 0,
@@ -194,10 +218,19 @@ impl Reader {
             record_offset: 0,
             from_sequence,
             places: None,
+            shard_end: None,
             last_arrival_ms: oldest_ms,
             passed,
             stream,
         })
+    }
+
+    /// The same reader for a shard and all that come after it: see [`Stream::family_reader`](super::Stream).
+    pub(super) fn with_family(self) -> Reader {
+        match self.scope {
+            Scope::One(shard) => Reader { scope: Scope::Family(Family::of(shard)), ..self },
+            Scope::All | Scope::Family(_) => self,
+        }
     }
 
     /// The next records, at most so many, and so many bytes unless the first record alone is larger.
@@ -210,9 +243,19 @@ impl Reader {
         let log = Arc::clone(&self.stream.log);
         let published = log.published();
         let limit = self.stream.visible(self.visibility);
+        // Behind the limit: who appended to a shard before it knew a map that had the shard.
+        if let Scope::Family(family) = &mut self.scope
+            && family.grow(&self.stream.routes())
+        {
+            self.places = None;
+        }
         let mut gathered =
             Gathered { runs: Vec::new(), records_left: records_max.max(1), bytes_left: bytes_max.max(1) };
-        while let Some(located) = log.locate(self.frame, limit)? {
+        loop {
+            if let Some(children) = self.end_of_shard()? {
+                return Ok(Step::EndOfShard(children));
+            }
+            let Some(located) = log.locate(self.frame, limit)? else { return Ok(Step::AtTail) };
             self.go_to(Position::new(located.segment.index, located.offset));
             self.passed = self.passed.max(located.segment.first_sequence);
             if !self.gather(&located, &mut gathered)? {
@@ -224,7 +267,23 @@ impl Reader {
             self.last_arrival_ms = chunk.runs.last().map_or(self.last_arrival_ms, |run| run.arrival_ms);
             return Ok(Step::Chunk(chunk));
         }
-        Ok(Step::AtTail)
+    }
+
+    /// The children of the reader's shard, once it is closed and read to its end.
+    fn end_of_shard(&mut self) -> Result<Option<Vec<Shard>>> {
+        let Scope::One(shard) = self.scope else { return Ok(None) };
+        let id = ShardId(shard);
+        if self.shard_end.is_none() {
+            self.shard_end = match self.stream.routes.read().map.get(id) {
+                Some(shard) => shard.closed_at,
+                // All of it has expired, so the horizon, where this reader is at least, lies behind its end.
+                None => Some(SequenceNumber(0)),
+            }
+            .map(|closed_at| self.stream.log.position_behind(closed_at.0))
+            .transpose()?;
+        }
+        let has_ended = self.shard_end.is_some_and(|end| self.frame >= end);
+        Ok(has_ended.then(|| self.stream.routes().map.children(id).cloned().collect()))
     }
 
     /// Which records it sees.
@@ -310,7 +369,7 @@ impl Reader {
             if !self.gather_frame(located, &head, gathered)? {
                 break;
             }
-            self.passed = self.passed.max(head.header.next_sequence());
+            self.passed = self.passed.max(head.next_sequence);
             self.go_to(Position::new(self.frame.segment, frame_end));
         }
         Ok(!gathered.runs.is_empty())
@@ -336,7 +395,7 @@ impl Reader {
     }
 
     fn load_places(&mut self, located: &Located) -> Result<()> {
-        let (Some(shard), Some(summary)) = (self.shard, located.segment.summary()) else {
+        let Some(summary) = located.segment.summary().filter(|_| !matches!(self.scope, Scope::All)) else {
             self.places = None;
             return Ok(());
         };
@@ -344,11 +403,16 @@ impl Reader {
             return Ok(());
         }
         let (mut runs, mut damaged) = (Vec::new(), Vec::new());
-        if summary.presence.may_hold(shard) || summary.presence.may_hold(DAMAGED) {
+        let may_hold = match &self.scope {
+            Scope::All => true,
+            Scope::One(shard) => summary.presence.may_hold(*shard),
+            Scope::Family(family) => family.shards().any(|shard| summary.presence.may_hold(shard)),
+        };
+        if may_hold || summary.presence.may_hold(DAMAGED) {
             // An index that is damaged, or that the retention takes away at this moment, is done without: the segment,
             // which is open, is walked frame by frame.
             let disk = &*self.stream.engine.environment.disk;
-            let Ok(body) = located.segment.read_index_of(disk, |of| [shard, DAMAGED].contains(&of)) else {
+            let Ok(body) = located.segment.read_index_of(disk, |of| of == DAMAGED || self.scope.holds(of)) else {
                 self.places = None;
                 return Ok(());
             };
@@ -364,13 +428,13 @@ impl Reader {
     /// Gathers the frame's runs; `false` where the call is full before the frame is done.
     fn gather_frame(&mut self, located: &Located, head: &FrameHead<'_>, gathered: &mut Gathered) -> Result<bool> {
         while self.run < head.runs() {
-            if !head.is_of(self.run, self.shard) {
+            if !head.shard_of(self.run).is_some_and(|shard| self.scope.holds(shard)) {
                 self.go_to_run(self.run + 1);
                 continue;
             }
             let Some(entry) = head.run(self.run) else { return self.damaged_run(head, gathered) };
             match entry.kind {
-                RunKind::Records if self.shard.is_none_or(|shard| shard == entry.shard) => {}
+                RunKind::Records if self.scope.holds(entry.shard) => {}
                 RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
                     let message = format!("{}: a run of kind {kind}, which this build does not know", self.frame);
                     return Err(Error::new(Kind::FormatNewer, message));

@@ -17,7 +17,7 @@ use super::reader::{Chunk, Reader, ReaderOptions, StartAt, Step, Visibility};
 use super::{Stream, StreamInner};
 use crate::error::{Error, Kind, Result};
 use crate::log::notify::{Registration, Trigger, Wake};
-use crate::shard::ShardId;
+use crate::shard::{Shard, ShardId};
 use crate::sync::{Mutex, OnceLock};
 
 /// An event comes at least this often, in milliseconds, with or without records (Kinesis: 5 seconds).
@@ -46,6 +46,9 @@ pub struct Event {
     pub continuation: u64,
     /// How far behind the newest record the consumer is, in milliseconds: 0 at the tail.
     pub millis_behind_latest: u64,
+    /// At the end of a closed shard, all of whose records came before: what it was split or merged into. No event that
+    /// comes later says anything else.
+    pub children: Option<Vec<Shard>>,
 }
 
 /// What [`Subscription::next`] came upon.
@@ -226,9 +229,10 @@ impl Subscription {
         self.slot.check_open()?;
         let step = self.reader.next(records_max, bytes_max)?;
         let now_ms = self.stream.engine.environment.clock.monotonic_ms();
-        let records = match step {
-            Step::Chunk(chunk) => Some(chunk),
-            Step::AtTail if now_ms >= self.event_due_ms => None,
+        let (records, children) = match step {
+            Step::Chunk(chunk) => (Some(chunk), None),
+            Step::EndOfShard(children) => (None, Some(children)),
+            Step::AtTail if now_ms >= self.event_due_ms => (None, None),
             Step::AtTail => {
                 let wait_ms = self.event_due_ms - now_ms;
                 return Ok(Delivery::Wait(self.stream.engine.environment.clock.wait_for(wait_ms)));
@@ -239,6 +243,7 @@ impl Subscription {
             records,
             continuation: self.reader.passed_sequence().saturating_sub(1),
             millis_behind_latest: self.reader.millis_behind_latest(),
+            children,
         }))
     }
 

@@ -14,6 +14,7 @@ mod model;
 mod queues;
 mod races;
 mod repair;
+mod reshard;
 mod retention;
 mod support;
 mod witness;
