@@ -19,6 +19,7 @@ export {
   verifyStore,
   type NativeReader,
   type NativeSegment,
+  type NativeReshard,
   type NativeShard,
   type NativeShardFilter,
   type NativeStream,

@@ -5,14 +5,7 @@ import type { NativeShard, NativeShardFilter, NativeStreamDescription, NativeStr
 import { formatShardId } from './batch.js'
 import { describeHours } from './duration.js'
 import { MillraceError, invalidArgument } from './errors.js'
-import type {
-  Durability,
-  ShardDescription,
-  ShardFilter,
-  StartAt,
-  StreamDescription,
-  StreamSummary,
-} from './options.js'
+import type { Durability, ShardDescription, ShardFilter, StartAt, StreamDescription, StreamSummary } from './options.js'
 
 /** The position in a native request: exactly one of its fields, or none for the latest. */
 interface NativeStart {

@@ -17,6 +17,7 @@ export type {
   OpenOptions,
   PutRecord,
   ReadOptions,
+  ReshardOptions,
   Retention,
   ShardDescription,
   ShardFilter,

@@ -12,7 +12,9 @@ import { registerIngest } from './commands/ingest.js'
 import { registerList } from './commands/list.js'
 import { registerPut } from './commands/put.js'
 import { registerRepair } from './commands/repair.js'
+import { registerReshard } from './commands/reshard.js'
 import { registerRetention } from './commands/retention.js'
+import { registerShards } from './commands/shards.js'
 import { registerTail } from './commands/tail.js'
 import { registerVerify } from './commands/verify.js'
 import { EXIT_CODES_HELP } from './exit.js'
@@ -42,6 +44,8 @@ export function program(done: (exitCode: number) => void): Command {
   registerIngest(command, register)
   registerTail(command, register)
   registerExport(command, register)
+  registerShards(command, register)
+  registerReshard(command, register)
   registerRetention(command, register)
   registerVerify(command, register)
   registerRepair(command, register)

@@ -48,6 +48,7 @@ pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use stream::pack::Placement;
 pub use stream::queues::QueueOptions;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
+pub use stream::reshard::Reshard;
 pub use stream::shards::ShardFilter;
 pub use stream::staged::{Staged, StagedRecords};
 pub use stream::subscription::{Delivery, Event, SubscribeOptions, Subscription};
