@@ -20,10 +20,10 @@ impl Family {
         Family { shards: BTreeSet::from([shard]), generation: None }
     }
 
-    /// Takes in the children that a map knows; returns whether the map is another one than before.
-    pub fn grow(&mut self, routes: &Routes) -> bool {
+    /// Takes in the children that a map knows.
+    pub fn grow(&mut self, routes: &Routes) {
         if self.generation == Some(routes.generation) {
-            return false;
+            return;
         }
         self.generation = Some(routes.generation);
         // Shards stand in the order of their numbers, and children have higher ones than their parents.
@@ -32,14 +32,9 @@ impl Family {
                 self.shards.insert(*shard);
             }
         }
-        true
     }
 
     pub fn holds(&self, shard: u32) -> bool {
         self.shards.contains(&shard)
-    }
-
-    pub fn shards(&self) -> impl Iterator<Item = u32> {
-        self.shards.iter().copied()
     }
 }

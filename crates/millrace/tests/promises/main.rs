@@ -17,4 +17,5 @@ mod repair;
 mod reshard;
 mod retention;
 mod support;
+mod wide;
 mod witness;
