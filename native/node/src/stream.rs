@@ -7,6 +7,7 @@ use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, 
 use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 
+use crate::consumers::{ReadPlan, Source};
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
@@ -69,6 +70,11 @@ impl NativeStream {
             after_sync: OnceLock::new(),
             handle: OnceLock::new(),
         }
+    }
+
+    /// The engine's handle.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
     }
 }
 
@@ -270,23 +276,42 @@ impl NativeStream {
         notifier: &NativeNotifier,
         wake_id: u32,
     ) -> napi::Result<NativeReader> {
+        let children = request.children;
+        self.open(request, notifier, wake_id, |stream, ReadPlan { shard, from, visibility }| {
+            let options = ReaderOptions { shard, from, visibility };
+            let reader = if children { stream.family_reader(options) } else { stream.reader(options) };
+            Ok(Source::Reader(Box::new(reader?)))
+        })
+    }
+
+    /// Opens what a request to read comes to.
+    pub fn open(
+        &self,
+        request: NativeReadRequest,
+        notifier: &NativeNotifier,
+        wake_id: u32,
+        open: impl FnOnce(&Stream, ReadPlan) -> millrace::Result<Source>,
+    ) -> napi::Result<NativeReader> {
         let visibility = if request.published { Visibility::Published } else { Visibility::Durable };
-        let from = self.start_at(&request).map_err(|error| coded(&error))?;
-        let options = ReaderOptions { shard: request.shard, from, visibility };
-        let reader = match request.children {
-            true => self.stream.family_reader(options),
-            false => self.stream.reader(options),
-        };
-        let reader = reader.map_err(|error| coded(&error))?;
+        let plan = self.start_at(&request).map(|from| ReadPlan { shard: request.shard, from, visibility });
+        let source = plan.and_then(|plan| open(&self.stream, plan)).map_err(|error| coded(&error))?;
         let delivery = Delivery {
+            shard: request.shard,
             visibility,
             copy: request.copy,
             records_max: request.max_records as usize,
             bytes_max: request.max_bytes as usize,
         };
-        let bell = if request.published { &self.before_sync } else { &self.after_sync };
-        let bell = bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id))));
-        Ok(NativeReader::new(self.stream.clone(), reader, delivery, Arc::clone(bell)))
+        Ok(NativeReader::new(self.stream.clone(), source, delivery, self.bell(visibility, notifier, wake_id)))
+    }
+
+    /// What rings for those who see records at this moment; made with the `wake_id` of the first who asks.
+    pub fn bell(&self, visibility: Visibility, notifier: &NativeNotifier, wake_id: u32) -> Arc<Bell> {
+        let bell = match visibility {
+            Visibility::Published => &self.before_sync,
+            Visibility::Durable => &self.after_sync,
+        };
+        Arc::clone(bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id)))))
     }
 
     fn reshard(

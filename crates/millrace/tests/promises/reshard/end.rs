@@ -70,7 +70,7 @@ fn children_are_told_with_their_ranges_and_parents() {
     let world = World::of(1);
     world.stream.split_shard(ShardId(0), None).expect("split");
     let mut reader = reader(&world.stream, 0, StartAt::TrimHorizon, Visibility::Durable);
-    let Step::EndOfShard(children) = reader.next(1, 1).expect("readable") else { panic!("its end") };
+    let Step::EndOfShard(children) = reader.next(1, 1).expect("readable") else { unreachable!("its end") };
     assert_eq!(children, shards(&world.stream)[1..]);
     world.engine.close().expect("closed");
 }
