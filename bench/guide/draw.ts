@@ -71,7 +71,7 @@ function drawHashKeys({ title, moments }: HashKeys): string {
       color: {
         type: 'linear',
         domain: [0, Math.max(...parts.map(({ share }) => share))],
-        range: ['#cfe3ff', '#d1242f'],
+        range: ['#cfe3ff', '#ff8182'],
         interpolate: 'hcl',
       },
       marks: [
@@ -103,7 +103,13 @@ function drawTimeline({ title, x, unit, series, events }: Timeline): string {
       marginLeft: 70,
       marginRight: 210,
       marginBottom: 44,
-      x: { label: x, labelAnchor: 'center', labelArrow: 'none', tickFormat: figure },
+      x: {
+        domain: [0, Math.max(...dots.map(({ at }) => at))],
+        label: x,
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        tickFormat: figure,
+      },
       y: { zero: true, nice: true, label: null, tickFormat: figure, grid: true },
       color: { domain: series.map(({ name }) => name), scheme: 'Observable10' },
       marks: [

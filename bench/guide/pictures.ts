@@ -2,7 +2,7 @@
  * What the guide's pictures are drawn from, and where: the figures of a real run stand in `bench/results/guide`, the
  * drawings in `docs/guide/pictures`. A test holds the two against each other.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { projectRoot, type Machine } from '../machine.js'
 import { draw, type Picture } from './draw.js'
@@ -19,14 +19,18 @@ export interface Recorded {
 const resultsFolder = join(projectRoot, 'bench', 'results', 'guide')
 const picturesFolder = join(projectRoot, 'docs', 'guide', 'pictures')
 
-/** Keeps what a scenario gave, and draws it. */
+/** Keeps what a scenario gave, and draws everything. */
 export function record(scenario: string, recorded: Recorded): void {
   mkdirSync(resultsFolder, { recursive: true })
-  mkdirSync(picturesFolder, { recursive: true })
   writeFileSync(join(resultsFolder, `${scenario}.json`), `${JSON.stringify(recorded, rounded, 1)}\n`)
-  for (const [name, picture] of Object.entries(loadRecorded(scenario).pictures)) {
-    writeFileSync(join(picturesFolder, `${name}.svg`), draw(picture))
-  }
+  drawAll()
+}
+
+/** Draws what is kept; a drawing that nothing makes any more goes. */
+export function drawAll(): void {
+  rmSync(picturesFolder, { recursive: true, force: true })
+  mkdirSync(picturesFolder, { recursive: true })
+  for (const [file, svg] of drawRecorded()) writeFileSync(join(picturesFolder, file), svg)
 }
 
 /** The drawings as they follow from the figures that are kept, by file name. */
