@@ -29,6 +29,7 @@ export {
   type NativeReader,
   type NativeReceived,
   type NativeSegment,
+  type NativeReshard,
   type NativeShard,
   type NativeShardFilter,
   type NativeStream,

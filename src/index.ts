@@ -29,6 +29,7 @@ export type {
   OpenOptions,
   PutRecord,
   ReadOptions,
+  ReshardOptions,
   Retention,
   ShardDescription,
   ShardFilter,

@@ -6,6 +6,7 @@ import type {
   NativeEngine,
   NativeReadRequest,
   NativeReader,
+  NativeReshard,
   NativeShard,
   NativeStream,
 } from './binding.js'
@@ -16,7 +17,14 @@ import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
 import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
 import { Bell, notifier } from './events.js'
-import type { PutRecord, ReadOptions, ShardDescription, ShardFilter, StreamDescription } from './options.js'
+import type {
+  PutRecord,
+  ReadOptions,
+  ReshardOptions,
+  ShardDescription,
+  ShardFilter,
+  StreamDescription,
+} from './options.js'
 import type { Appender } from './put.js'
 import { PartialPutGroup, PutGroup, type PutOutcome, type PutResult } from './put-result.js'
 import { Queue } from './queue.js'
@@ -328,10 +336,11 @@ export class Stream<T = Uint8Array> extends StreamSettings {
    */
   async splitShard(
     shardId: string,
-    options: { readonly at?: bigint | string } = {},
+    options: { readonly at?: bigint | string } & ReshardOptions = {},
   ): Promise<readonly ShardDescription[]> {
     this.#checkOpen()
     const [shard, at] = [shardNumber(shardId), parseHashKey(options.at, 'at')?.toString()]
+    if (options.dryRun === true) return this.#plan({ shard, ...(at === undefined ? {} : { at }) })
     return (await mappedAsync(() => this.#setup.native.splitShard(shard, at))).map(describeShard)
   }
 
@@ -343,9 +352,10 @@ export class Stream<T = Uint8Array> extends StreamSettings {
    * @example
    * const merged = await clicks.mergeShards('shardId-000000000001', 'shardId-000000000002')
    */
-  async mergeShards(shardId: string, adjacentShardId: string): Promise<ShardDescription> {
+  async mergeShards(shardId: string, adjacentShardId: string, options: ReshardOptions = {}): Promise<ShardDescription> {
     this.#checkOpen()
     const [shard, adjacent] = [shardNumber(shardId), shardNumber(adjacentShardId)]
+    if (options.dryRun === true) return this.#plan({ shard, adjacent })[0] as ShardDescription
     const [merged] = await mappedAsync(() => this.#setup.native.mergeShards(shard, adjacent))
     return describeShard(merged as NativeShard)
   }
@@ -361,9 +371,10 @@ export class Stream<T = Uint8Array> extends StreamSettings {
    * @example
    * await clicks.updateShardCount(8)
    */
-  async updateShardCount(count: number): Promise<readonly ShardDescription[]> {
+  async updateShardCount(count: number, options: ReshardOptions = {}): Promise<readonly ShardDescription[]> {
     this.#checkOpen()
     checkWhole('count', count, 1, 10_000)
+    if (options.dryRun === true) return this.#plan({ count })
     return (await mappedAsync(() => this.#setup.native.updateShardCount(count))).map(describeShard)
   }
 
@@ -439,6 +450,10 @@ export class Stream<T = Uint8Array> extends StreamSettings {
       return new Subscription<T>({ reader, native: () => opened as NativeReader, source: this.#source })
     }
     return new Consumer<T>({ native, consumer, subscribe })
+  }
+
+  #plan(change: NativeReshard): ShardDescription[] {
+    return mapped(() => this.#setup.native.planReshard(change)).map(describeShard)
   }
 
   #checkOpen(): void {
