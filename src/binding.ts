@@ -27,6 +27,7 @@ export {
   type NativeReader,
   type NativeReceived,
   type NativeSegment,
+  type NativeReshard,
   type NativeShard,
   type NativeShardFilter,
   type NativeStream,

@@ -27,6 +27,7 @@ export type {
   OpenOptions,
   PutRecord,
   ReadOptions,
+  ReshardOptions,
   Retention,
   ShardDescription,
   ShardFilter,

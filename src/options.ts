@@ -210,6 +210,15 @@ export interface StreamSummary {
   readonly createdAt: Date
 }
 
+/** Options of {@link Stream.splitShard}, {@link Stream.mergeShards} and {@link Stream.updateShardCount}. */
+export interface ReshardOptions {
+  /**
+   * Whether to say only what would be opened: the call is refused as the change would be, and changes nothing.
+   * @default false
+   */
+  readonly dryRun?: boolean
+}
+
 /** Which shards {@link Stream.listShards} lists; as `ShardFilter` of Kinesis. A time before the trim horizon is the horizon. */
 export type ShardFilter =
   /** Those that were open at the oldest record that is kept. */

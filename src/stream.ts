@@ -1,7 +1,14 @@
 /**
  * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
  */
-import type { NativeConsumer, NativeReadRequest, NativeReader, NativeShard, NativeStream } from './binding.js'
+import type {
+  NativeConsumer,
+  NativeReadRequest,
+  NativeReader,
+  NativeReshard,
+  NativeShard,
+  NativeStream,
+} from './binding.js'
 import type { RecordSource } from './batch.js'
 import { checkName, checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
@@ -10,7 +17,15 @@ import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } 
 import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
 import { retentionHours } from './duration.js'
 import { Bell, notifier } from './events.js'
-import type { PutRecord, ReadOptions, Retention, ShardDescription, ShardFilter, StreamDescription } from './options.js'
+import type {
+  PutRecord,
+  ReadOptions,
+  ReshardOptions,
+  Retention,
+  ShardDescription,
+  ShardFilter,
+  StreamDescription,
+} from './options.js'
 import type { Appender } from './put.js'
 import { PutGroup, type PutResult } from './put-result.js'
 import { Queue } from './queue.js'
@@ -307,10 +322,11 @@ export class Stream<T = Uint8Array> {
    */
   async splitShard(
     shardId: string,
-    options: { readonly at?: bigint | string } = {},
+    options: { readonly at?: bigint | string } & ReshardOptions = {},
   ): Promise<readonly ShardDescription[]> {
     this.#checkOpen()
     const [shard, at] = [shardNumber(shardId), parseHashKey(options.at, 'at')?.toString()]
+    if (options.dryRun === true) return this.#plan({ shard, ...(at === undefined ? {} : { at }) })
     return (await mappedAsync(() => this.#setup.native.splitShard(shard, at))).map(describeShard)
   }
 
@@ -322,9 +338,10 @@ export class Stream<T = Uint8Array> {
    * @example
    * const merged = await clicks.mergeShards('shardId-000000000001', 'shardId-000000000002')
    */
-  async mergeShards(shardId: string, adjacentShardId: string): Promise<ShardDescription> {
+  async mergeShards(shardId: string, adjacentShardId: string, options: ReshardOptions = {}): Promise<ShardDescription> {
     this.#checkOpen()
     const [shard, adjacent] = [shardNumber(shardId), shardNumber(adjacentShardId)]
+    if (options.dryRun === true) return this.#plan({ shard, adjacent })[0] as ShardDescription
     const [merged] = await mappedAsync(() => this.#setup.native.mergeShards(shard, adjacent))
     return describeShard(merged as NativeShard)
   }
@@ -340,9 +357,10 @@ export class Stream<T = Uint8Array> {
    * @example
    * await clicks.updateShardCount(8)
    */
-  async updateShardCount(count: number): Promise<readonly ShardDescription[]> {
+  async updateShardCount(count: number, options: ReshardOptions = {}): Promise<readonly ShardDescription[]> {
     this.#checkOpen()
     checkWhole('count', count, 1, 10_000)
+    if (options.dryRun === true) return this.#plan({ count })
     return (await mappedAsync(() => this.#setup.native.updateShardCount(count))).map(describeShard)
   }
 
@@ -410,6 +428,10 @@ export class Stream<T = Uint8Array> {
       return new Subscription<T>(this.#open(options, open), this.#source)
     }
     return new Consumer<T>({ native, consumer, subscribe })
+  }
+
+  #plan(change: NativeReshard): ShardDescription[] {
+    return mapped(() => this.#setup.native.planReshard(change)).map(describeShard)
   }
 
   #checkOpen(): void {

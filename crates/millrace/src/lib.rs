@@ -49,6 +49,7 @@ pub use stream::chunk::{Chunk, RunView};
 pub use stream::pack::Placement;
 pub use stream::queues::QueueOptions;
 pub use stream::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
+pub use stream::reshard::Reshard;
 pub use stream::shards::ShardFilter;
 pub use stream::staged::{Staged, StagedRecords};
 pub use stream::subscription::{Delivery, Event, SubscribeOptions, Subscription};

@@ -13,7 +13,7 @@ use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
 use crate::notifier::{Alarm, Bell, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
-use crate::shards::{NativeShard, NativeShardFilter, describe_shards, hash_key};
+use crate::shards::{NativeReshard, NativeShard, NativeShardFilter, describe_shards, hash_key};
 use crate::task::{Blocking, promise};
 
 thread_local! {
@@ -259,6 +259,13 @@ impl NativeStream {
     #[napi(ts_return_type = "Promise<Array<NativeShard>>", catch_unwind)]
     pub fn update_shard_count(&self, count: u32) -> AsyncTask<Blocking<Vec<NativeShard>>> {
         self.reshard(move |stream| stream.update_shard_count(count))
+    }
+
+    /// What a change of the shards would open; nothing is changed.
+    #[napi(catch_unwind)]
+    pub fn plan_reshard(&self, change: NativeReshard) -> napi::Result<Vec<NativeShard>> {
+        let planned = change.into_engine().and_then(|change| self.stream.plan_reshard(change));
+        planned.map(|shards| describe_shards(&self.stream, &shards)).map_err(|error| coded(&error))
     }
 
     /// A reader. The readers of one visibility share a wake-up, whose id is the `wake_id` of the first.

@@ -3,13 +3,14 @@
 pub(crate) mod chunk;
 mod consumers;
 pub(crate) mod expiry;
-mod family;
 pub(crate) mod pack;
 mod places;
 pub mod queues;
 pub mod reader;
+mod reader_options;
 pub(crate) mod reshard;
 mod retention;
+mod scope;
 pub(crate) mod shards;
 mod single;
 pub mod staged;

@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 use super::StreamInner;
+pub use super::chunk::Step;
 use super::chunk::{Chunk, RunView};
-use super::family::Family;
 use super::places::{Onward, Places};
+pub use super::reader_options::{ReaderOptions, StartAt, Visibility};
+use super::scope::{Family, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunKind};
@@ -22,55 +24,6 @@ use crate::shard::{SequenceNumber, Shard, ShardId};
 
 /// The size of a page of memory, in bytes.
 const PAGE_BYTES: u32 = 4096;
-
-/// Where a reader starts. Sequences are those of [`Stream::parse_sequence_number`](super::Stream).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StartAt {
-    /// At the oldest record that is kept.
-    TrimHorizon,
-    /// Behind the newest one.
-    #[default]
-    Latest,
-    /// At the record of this sequence, or the next one that there is.
-    AtSequence(u64),
-    /// Behind the record of this sequence.
-    AfterSequence(u64),
-    /// At the first record that arrived at or after this time, in milliseconds since 1970.
-    AtTimestamp(u64),
-}
-
-/// Which records a reader sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Visibility {
-    /// Those on disk (under policy `os`: those published).
-    #[default]
-    Durable,
-    /// Those published: sooner, and they may vanish in a crash; their sequences are never given again.
-    Published,
-}
-
-/// How to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReaderOptions {
-    /// The shard, or all of them.
-    pub shard: Option<u32>,
-    /// Where to start.
-    pub from: StartAt,
-    /// Which records to see.
-    pub visibility: Visibility,
-}
-
-/// What [`Reader::next`] came upon.
-#[derive(Debug)]
-pub enum Step {
-    /// Records.
-    Chunk(Chunk),
-    /// Nothing more at present.
-    AtTail,
-    /// All records of the reader's shard have been handed out, and no more will come: it was split or merged. Its
-    /// children, in the order of their ids, hold what came later; those that have expired are not among them.
-    EndOfShard(Vec<Shard>),
-}
 
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
 pub struct Reader {
@@ -109,29 +62,6 @@ struct Gathered {
 impl Gathered {
     fn is_full(&self) -> bool {
         self.records_left == 0 || self.bytes_left == 0
-    }
-}
-
-/// Of which shards a reader sees the records.
-#[derive(Debug)]
-enum Scope {
-    All,
-    One(u32),
-    Family(Family),
-}
-
-impl Scope {
-    /// The one shard, where it is one.
-    fn only(&self) -> Option<u32> {
-        if let Scope::One(shard) = self { Some(*shard) } else { None }
-    }
-
-    fn holds(&self, shard: u32) -> bool {
-        match self {
-            Scope::All => true,
-            Scope::One(one) => *one == shard,
-            Scope::Family(family) => family.holds(shard),
-        }
     }
 }
 

@@ -1,10 +1,34 @@
-//! A shard with all that came of it: its children, theirs, and so on. In the order of the log parents come before their
-//! children, so whoever reads a family has one place in the log as any reader has, and keeps the order of each key.
+//! Of which shards a reader sees the records: all, one, or a family, a shard with all that came of it: its children,
+//! theirs, and so on. In the order of the log parents come before their children, so whoever reads a family has one place
+//! in the log as any reader has, and keeps the order of each key.
 
 use std::collections::BTreeSet;
 
 use super::Routes;
 use crate::shard::{Shard, ShardId};
+
+/// Of which shards a reader sees the records.
+#[derive(Debug)]
+pub(super) enum Scope {
+    All,
+    One(u32),
+    Family(Family),
+}
+
+impl Scope {
+    /// The one shard, where it is one.
+    pub fn only(&self) -> Option<u32> {
+        if let Scope::One(shard) = self { Some(*shard) } else { None }
+    }
+
+    pub fn holds(&self, shard: u32) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::One(one) => *one == shard,
+            Scope::Family(family) => family.holds(shard),
+        }
+    }
+}
 
 /// The numbers of the shards of a family, as far as the family is known.
 #[derive(Debug)]
