@@ -442,12 +442,9 @@ export class Stream<T = Uint8Array> extends StreamSettings {
   #consumer(consumer: NativeConsumer): Consumer<T> {
     const { native } = this.#setup
     const subscribe = (name: string, options: SubscribeOptions): Subscription<T> => {
-      let opened: NativeReader | undefined
-      const reader = this.#open(options, (request, bell) => {
-        opened = native.openSubscription(name, request, notifier(), bell.id)
-        return opened
-      })
-      return new Subscription<T>({ reader, native: () => opened as NativeReader, source: this.#source })
+      const open = (request: NativeReadRequest, bell: Bell): NativeReader =>
+        native.openSubscription(name, request, notifier(), bell.id)
+      return new Subscription<T>(this.#open(options, open), this.#source)
     }
     return new Consumer<T>({ native, consumer, subscribe })
   }
