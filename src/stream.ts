@@ -1,23 +1,38 @@
 /**
  * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
  */
-import type { NativeConsumer, NativeReadRequest, NativeReader, NativeShard, NativeStream } from './binding.js'
+import type {
+  NativeConsumer,
+  NativeEngine,
+  NativeReadRequest,
+  NativeReader,
+  NativeReshard,
+  NativeShard,
+  NativeStream,
+} from './binding.js'
 import type { RecordSource } from './batch.js'
 import { checkName, checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
 import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
 import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
-import { retentionHours } from './duration.js'
 import { Bell, notifier } from './events.js'
-import type { PutRecord, ReadOptions, Retention, ShardDescription, ShardFilter, StreamDescription } from './options.js'
+import type {
+  PutRecord,
+  ReadOptions,
+  ReshardOptions,
+  ShardDescription,
+  ShardFilter,
+  StreamDescription,
+} from './options.js'
 import type { Appender } from './put.js'
-import { PutGroup, type PutResult } from './put-result.js'
+import { PartialPutGroup, PutGroup, type PutOutcome, type PutResult } from './put-result.js'
 import { Queue } from './queue.js'
 import { describeQueue, nativeQueueOptions, type CreateQueueOptions, type QueueSummary } from './queue-options.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
 import { parseHashKey } from './staging.js'
+import { StreamSettings } from './stream-settings.js'
 import { Subscription, type SubscribeOptions } from './subscription.js'
 
 /** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
@@ -32,7 +47,7 @@ export interface StreamSetup<T> {
   readonly codec: Codec<T>
   readonly appender: Appender
   readonly copyOnly: boolean
-  readonly setRetention: (hours: number) => Promise<void>
+  readonly engine: NativeEngine
 }
 
 /**
@@ -42,7 +57,7 @@ export interface StreamSetup<T> {
  * @example
  * const { shardId, sequenceNumber } = await clicks.put({ partitionKey: 'user-42', data })
  */
-export class Stream<T = Uint8Array> {
+export class Stream<T = Uint8Array> extends StreamSettings {
   readonly #setup: StreamSetup<T>
   readonly #appender: Appender
   readonly #encode: (value: T) => Uint8Array
@@ -57,6 +72,7 @@ export class Stream<T = Uint8Array> {
 
   /** @internal */
   constructor(setup: StreamSetup<T>) {
+    super()
     this.#setup = setup
     this.#appender = setup.appender
     this.#encode = setup.codec.encode.bind(setup.codec)
@@ -105,8 +121,21 @@ export class Stream<T = Uint8Array> {
    * @example
    * const results = await clicks.putMany(rows.map((row) => ({ partitionKey: row.user, data: row.bytes })))
    */
-  async putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]> {
-    const group = new PutGroup()
+  putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]>
+  /**
+   * The same, as PutRecords of Kinesis has it: what the log refuses is told record by record, and the others are
+   * written. Records that must not be written at all, such as one with an empty key, still reject the call.
+   *
+   * @example
+   * const outcomes = await clicks.putMany(records, { partial: true })
+   * const again = records.filter((_, i) => outcomes[i]?.ok === false)
+   */
+  putMany(records: Iterable<PutRecord<T>>, options: { readonly partial: true }): Promise<PutOutcome[]>
+  async putMany(
+    records: Iterable<PutRecord<T>>,
+    options: { readonly partial?: boolean } = {},
+  ): Promise<PutResult[] | PutOutcome[]> {
+    const group = options.partial === true ? new PartialPutGroup() : new PutGroup()
     for (const record of records) {
       const hashKey = parseHashKey(record.explicitHashKey)
       const data = this.#encode(record.data)
@@ -272,7 +301,7 @@ export class Stream<T = Uint8Array> {
   }
 
   /** The stream's settings, shards and sizes as they are now. */
-  describe(): StreamDescription {
+  override describe(): StreamDescription {
     this.#checkOpen()
     return describeStream(mapped(() => this.#setup.native.describe()))
   }
@@ -307,10 +336,11 @@ export class Stream<T = Uint8Array> {
    */
   async splitShard(
     shardId: string,
-    options: { readonly at?: bigint | string } = {},
+    options: { readonly at?: bigint | string } & ReshardOptions = {},
   ): Promise<readonly ShardDescription[]> {
     this.#checkOpen()
     const [shard, at] = [shardNumber(shardId), parseHashKey(options.at, 'at')?.toString()]
+    if (options.dryRun === true) return this.#plan({ shard, ...(at === undefined ? {} : { at }) })
     return (await mappedAsync(() => this.#setup.native.splitShard(shard, at))).map(describeShard)
   }
 
@@ -322,9 +352,10 @@ export class Stream<T = Uint8Array> {
    * @example
    * const merged = await clicks.mergeShards('shardId-000000000001', 'shardId-000000000002')
    */
-  async mergeShards(shardId: string, adjacentShardId: string): Promise<ShardDescription> {
+  async mergeShards(shardId: string, adjacentShardId: string, options: ReshardOptions = {}): Promise<ShardDescription> {
     this.#checkOpen()
     const [shard, adjacent] = [shardNumber(shardId), shardNumber(adjacentShardId)]
+    if (options.dryRun === true) return this.#plan({ shard, adjacent })[0] as ShardDescription
     const [merged] = await mappedAsync(() => this.#setup.native.mergeShards(shard, adjacent))
     return describeShard(merged as NativeShard)
   }
@@ -340,16 +371,11 @@ export class Stream<T = Uint8Array> {
    * @example
    * await clicks.updateShardCount(8)
    */
-  async updateShardCount(count: number): Promise<readonly ShardDescription[]> {
+  async updateShardCount(count: number, options: ReshardOptions = {}): Promise<readonly ShardDescription[]> {
     this.#checkOpen()
     checkWhole('count', count, 1, 10_000)
+    if (options.dryRun === true) return this.#plan({ count })
     return (await mappedAsync(() => this.#setup.native.updateShardCount(count))).map(describeShard)
-  }
-
-  /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
-  async setRetention(retention: Retention): Promise<void> {
-    this.#checkOpen()
-    await this.#setup.setRetention(retentionHours(retention))
   }
 
   /** Ends readers with `error`, and acknowledges or fails what is in flight. @internal */
@@ -364,6 +390,17 @@ export class Stream<T = Uint8Array> {
       this.#publishedBell?.close()
       this.#durableBell?.close()
     }
+  }
+
+  /** @internal */
+  protected override async change(change: (engine: NativeEngine, name: string) => Promise<void>): Promise<void> {
+    this.#checkOpen()
+    await mappedAsync(() => change(this.#setup.engine, this.#setup.name))
+  }
+
+  /** @internal */
+  protected override limitRecords(maxRecordBytes: number): void {
+    this.#appender.maxRecordBytes = maxRecordBytes
   }
 
   /** Opens a reader, or what reads as one. */
@@ -405,14 +442,15 @@ export class Stream<T = Uint8Array> {
   #consumer(consumer: NativeConsumer): Consumer<T> {
     const { native } = this.#setup
     const subscribe = (name: string, options: SubscribeOptions): Subscription<T> => {
-      let opened: NativeReader | undefined
-      const reader = this.#open(options, (request, bell) => {
-        opened = native.openSubscription(name, request, notifier(), bell.id)
-        return opened
-      })
-      return new Subscription<T>({ reader, native: () => opened as NativeReader, source: this.#source })
+      const open = (request: NativeReadRequest, bell: Bell): NativeReader =>
+        native.openSubscription(name, request, notifier(), bell.id)
+      return new Subscription<T>(this.#open(options, open), this.#source)
     }
     return new Consumer<T>({ native, consumer, subscribe })
+  }
+
+  #plan(change: NativeReshard): ShardDescription[] {
+    return mapped(() => this.#setup.native.planReshard(change)).map(describeShard)
   }
 
   #checkOpen(): void {

@@ -1,7 +1,7 @@
 //! Shards as plain objects, and what asks for them.
 
 use millrace::shard::{HashKey, Shard, ShardId};
-use millrace::{Error, Kind, Result, ShardFilter, Stream};
+use millrace::{Error, Kind, Reshard, Result, ShardFilter, Stream};
 use napi_derive::napi;
 
 use crate::describe::whole;
@@ -43,6 +43,32 @@ impl NativeShardFilter {
             "FROM_TIMESTAMP" => Ok(ShardFilter::FromTimestamp(timestamp()?)),
             other => Err(Error::new(Kind::InvalidArgument, format!("expected a type of shard filter, got {other}"))),
         }
+    }
+}
+
+/// A change of a stream's shards that is only thought of.
+#[napi(object)]
+pub struct NativeReshard {
+    /// Of a split and a merge: the shard.
+    pub shard: Option<u32>,
+    /// Of a split: where the upper child's hash keys begin, as a decimal number.
+    pub at: Option<String>,
+    /// Of a merge: the other shard.
+    pub adjacent: Option<u32>,
+    /// How many shards there are to be; then all else is left out.
+    pub count: Option<u32>,
+}
+
+impl NativeReshard {
+    pub fn into_engine(self) -> Result<Reshard> {
+        let shard = ShardId(self.shard.unwrap_or_default());
+        if let Some(count) = self.count {
+            return Ok(Reshard::Count(count));
+        }
+        if let Some(adjacent) = self.adjacent {
+            return Ok(Reshard::Merge { shard, adjacent: ShardId(adjacent) });
+        }
+        Ok(Reshard::Split { shard, at: self.at.as_deref().map(hash_key).transpose()? })
     }
 }
 

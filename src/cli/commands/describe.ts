@@ -71,10 +71,11 @@ function humanDescription(description: StreamDescription, counts: readonly Shard
 }
 
 function shardTable(description: StreamDescription): string {
-  const rows = description.shardList.map(({ shardId, hashKeyRange }) => [
+  const rows = description.shardList.map(({ shardId, status, hashKeyRange }) => [
     shardId,
+    status,
     hashKeyRange.startingHashKey,
     hashKeyRange.endingHashKey,
   ])
-  return table(['SHARD', 'FIRST HASH KEY', 'LAST HASH KEY'], rows, ['left', 'right', 'right'])
+  return table(['SHARD', 'STATUS', 'FIRST HASH KEY', 'LAST HASH KEY'], rows, ['left', 'left', 'right', 'right'])
 }

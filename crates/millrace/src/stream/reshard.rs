@@ -8,11 +8,42 @@
 use std::sync::Arc;
 
 use super::{Routes, Stream};
-use crate::control::ShardsChanged;
+use crate::control::{Command, ShardsChanged};
 use crate::error::{Kind, Result};
 use crate::format::frame::RunKind;
 use crate::log::draft::FrameDraft;
 use crate::shard::{HashKey, Planned, SequenceNumber, Shard, ShardId, ShardMap};
+
+/// A change of a stream's shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reshard {
+    /// As [`Stream::split_shard`] does it.
+    Split {
+        /// The shard.
+        shard: ShardId,
+        /// Where the upper child begins; by default in the middle.
+        at: Option<HashKey>,
+    },
+    /// As [`Stream::merge_shards`] does it.
+    Merge {
+        /// One of the shards.
+        shard: ShardId,
+        /// The other.
+        adjacent: ShardId,
+    },
+    /// As [`Stream::update_shard_count`] does it.
+    Count(u32),
+}
+
+impl Reshard {
+    fn plan(self, map: &ShardMap) -> Result<Planned> {
+        match self {
+            Reshard::Split { shard, at } => map.plan_split(shard, at),
+            Reshard::Merge { shard, adjacent } => map.plan_merge(shard, adjacent),
+            Reshard::Count(count) => map.plan_count(count),
+        }
+    }
+}
 
 impl Stream {
     /// Splits an open shard in two: the upper child's hash keys begin at `at`, by default in the middle. Returns when the
@@ -37,7 +68,7 @@ impl Stream {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn split_shard(&self, shard: ShardId, at: Option<HashKey>) -> Result<Vec<Shard>> {
-        self.reshard(None, |map| map.plan_split(shard, at))
+        self.reshard(Reshard::Split { shard, at })
     }
 
     /// Merges two open shards whose hash keys adjoin into one. Returns it, when the change is on disk.
@@ -57,7 +88,7 @@ impl Stream {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn merge_shards(&self, shard: ShardId, adjacent: ShardId) -> Result<Vec<Shard>> {
-        self.reshard(None, |map| map.plan_merge(shard, adjacent))
+        self.reshard(Reshard::Merge { shard, adjacent })
     }
 
     /// Changes the number of open shards to `count`, all of the same size, in one step. Returns those
@@ -78,22 +109,39 @@ impl Stream {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn update_shard_count(&self, count: u32) -> Result<Vec<Shard>> {
-        let now_ms = self.0.engine.environment.clock.wall_ms();
-        self.reshard(Some(now_ms), |map| map.plan_count(count))
+        self.reshard(Reshard::Count(count))
     }
 
-    fn reshard(&self, scaled_ms: Option<u64>, plan: impl FnOnce(&ShardMap) -> Result<Planned>) -> Result<Vec<Shard>> {
+    /// What a change would open, if it came now: it is refused as the change would be, and changes nothing. Shards that
+    /// would live only to be parents of others are not among them.
+    ///
+    /// # Errors
+    /// Those of the change, but for what a disk can do.
+    ///
+    /// ```
+    /// use millrace::{Engine, OpenOptions, Reshard, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig { shards: 2, ..StreamConfig::default() })?;
+    /// assert_eq!(clicks.plan_reshard(Reshard::Count(3))?.len(), 3);
+    /// assert_eq!(clicks.describe().shards.len(), 2);
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn plan_reshard(&self, change: Reshard) -> Result<Vec<Shard>> {
+        self.0.check_usable()?;
+        let map = &self.0.routes().map;
+        let planned =
+            self.judged(change, map)?.map(|(planned, _)| planned.at(SequenceNumber(self.0.log.next_sequence())));
+        Ok(planned.map_or_else(Vec::new, |after| opened(map, &after)))
+    }
+
+    fn reshard(&self, change: Reshard) -> Result<Vec<Shard>> {
         let _in_flight = self.0.engine.in_flight()?;
         self.0.check_usable()?;
         let _one_at_a_time = self.0.resharding.lock();
         let routes = self.0.routes();
-        let planned = plan(&routes.map)?;
-        if planned.changes().is_empty() {
-            return Ok(Vec::new());
-        }
-        let (next_shard, open_shards) = planned.numbers();
-        let noted = ShardsChanged { id: self.0.id, next_shard, open_shards, scaled_ms }.into();
-        self.0.engine.judge(&noted)?;
+        let Some((planned, noted)) = self.judged(change, &routes.map)? else { return Ok(Vec::new()) };
         self.note_opened()?;
         let runs: Vec<_> = planned.changes().iter().map(|change| (RunKind::ShardChange, change.encode())).collect();
         let generation = routes.generation + 1;
@@ -110,7 +158,26 @@ impl Stream {
             Err(error) if error.kind() == Kind::StreamDeleting || error.kind() == Kind::StreamNotFound => {}
             other => other?,
         }
-        let is_new = |shard: &&Shard| shard.is_open() && routes.map.get(shard.id).is_none();
-        Ok(self.0.routes().map.shards().iter().filter(is_new).cloned().collect())
+        Ok(opened(&routes.map, &self.0.routes().map))
     }
+
+    /// A plan, and what the control log will note of it, after it was asked whether it may. None: nothing is to be done.
+    fn judged(&self, change: Reshard, map: &ShardMap) -> Result<Option<(Planned, Command)>> {
+        let planned = change.plan(map)?;
+        if planned.changes().is_empty() {
+            return Ok(None);
+        }
+        let (next_shard, open_shards) = planned.numbers();
+        let is_scaled = matches!(change, Reshard::Count(_));
+        let scaled_ms = is_scaled.then(|| self.0.engine.environment.clock.wall_ms());
+        let noted = ShardsChanged { id: self.0.id, next_shard, open_shards, scaled_ms }.into();
+        self.0.engine.judge(&noted)?;
+        Ok(Some((planned, noted)))
+    }
+}
+
+/// The open shards of a map that another one before it did not have.
+fn opened(before: &ShardMap, after: &ShardMap) -> Vec<Shard> {
+    let is_new = |shard: &&Shard| shard.is_open() && before.get(shard.id).is_none();
+    after.shards().iter().filter(is_new).cloned().collect()
 }

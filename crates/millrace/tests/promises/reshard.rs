@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use millrace::clock::ManualClock;
 use millrace::shard::{HashKey, Shard, ShardId};
-use millrace::{Commit, Engine, Kind, Placement, Result, StagedRecords, Stream, StreamConfig};
+use millrace::{Commit, Engine, Kind, Placement, Reshard, Result, StagedRecords, Stream, StreamConfig};
 use tempfile::TempDir;
 
 use crate::support::{self, START_MS, copy_tree, directory, read_all};
@@ -144,6 +144,35 @@ fn what_is_refused_changes_nothing_and_says_why() {
     assert_eq!(stream.split_shard(ShardId(0), None).expect_err("deleted").kind(), Kind::StreamDeleting);
     world.engine.close().expect("closed");
     assert_eq!(stream.split_shard(ShardId(0), None).expect_err("closed").kind(), Kind::Closed);
+}
+
+#[test]
+fn what_a_change_would_open_is_what_it_opens_and_asking_changes_nothing() {
+    let (split, merge) = (ShardId(1), (ShardId(2), ShardId(3)));
+    let world = World::of(4);
+    let before = shards(&world.stream);
+    let asked = [
+        Reshard::Split { shard: split, at: None },
+        Reshard::Merge { shard: merge.0, adjacent: merge.1 },
+        Reshard::Count(6),
+    ];
+    let done: [fn(&Stream) -> Result<Vec<Shard>>; 3] = [
+        |stream| stream.split_shard(ShardId(1), None),
+        |stream| stream.merge_shards(ShardId(2), ShardId(3)),
+        |stream| stream.update_shard_count(6),
+    ];
+    for (change, act) in asked.into_iter().zip(done) {
+        let world = World::of(4);
+        let planned = world.stream.plan_reshard(change).expect("a plan");
+        assert_eq!(shards(&world.stream), before);
+        let opened = act(&world.stream).expect("a change");
+        let of =
+            |shards: &[Shard]| shards.iter().map(|s| (s.id, s.range, s.parent, s.adjacent_parent)).collect::<Vec<_>>();
+        assert_eq!(of(&planned), of(&opened), "{change:?}");
+    }
+    assert_eq!(world.stream.plan_reshard(Reshard::Count(4)).expect("nothing to do"), []);
+    let refused = world.stream.plan_reshard(Reshard::Count(9)).expect_err("more than double");
+    assert_eq!(refused.kind(), Kind::InvalidArgument);
 }
 
 #[test]
