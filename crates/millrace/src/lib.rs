@@ -41,6 +41,7 @@ pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use repair::{Damage, Repair, RepairedStream, repair};
+pub use store::observed::{Observed, observe};
 pub use stream::pack::Placement;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
 pub use stream::staged::{Staged, StagedRecords};

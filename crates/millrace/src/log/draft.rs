@@ -71,6 +71,11 @@ impl FrameDraft {
         draft
     }
 
+    /// The frame's runs, in their order.
+    pub fn runs(&self) -> &[RunEntry] {
+        &self.runs
+    }
+
     /// The frame's length with padding, in bytes.
     pub fn padded_bytes(&self) -> u32 {
         u32_of(self.bytes.len())

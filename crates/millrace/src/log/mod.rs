@@ -36,6 +36,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
+use crate::metrics::latency::{Latencies, Latency};
 use crate::sync::{Apart, Mutex, OnceLock, RwLock};
 use notify::Notifier;
 use prepare::Pace;
@@ -134,6 +135,7 @@ pub(crate) struct Log {
     writer: Apart<Mutex<Writer>>,
     // Held by the one who syncs.
     sync: Mutex<()>,
+    syncs: Mutex<Latency>,
     published: Apart<Reach>,
     durable: Apart<Reach>,
     segments: RwLock<Vec<Arc<Segment>>>,
@@ -200,6 +202,11 @@ impl Log {
              close and open the store again to go on"
         );
         Err(Error::new(Kind::Poisoned, message))
+    }
+
+    /// How long syncs took.
+    pub fn sync_latencies(&self) -> Latencies {
+        self.syncs.lock().read(self.environment.clock.monotonic_ms() / 1_000)
     }
 
     fn poison(&self, cause: &Error) {

@@ -1,6 +1,7 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
 pub(crate) mod expiry;
+mod measured;
 pub(crate) mod pack;
 pub mod reader;
 mod retention;
@@ -17,10 +18,14 @@ use crate::log::draft::FrameDraft;
 use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
+use crate::metrics::flow::Flow;
+use crate::metrics::meter::{Meter, Seen};
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
+use measured::flow_of;
 use pack::{Packer, Placement};
+use single::Single;
 use staged::Staged;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
@@ -94,6 +99,7 @@ pub(crate) struct StreamInner {
     opened: AtomicBool,
     deleting: AtomicBool,
     findings: Vec<Finding>,
+    pub meter: Meter,
 }
 
 /// A stream of a store; cheap to clone, usable from any thread.
@@ -142,6 +148,8 @@ impl StreamInner {
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
             map,
+            // Which records are looked at need not be secret, and a run that is repeated looks at the same ones.
+            meter: Meter::new(Arc::clone(&engine.environment.clock), entry.created_ms ^ entry.id.rotate_left(48)),
             engine,
             horizon: RwLock::new(entry.horizon),
             expiring: Mutex::new(()),
@@ -231,9 +239,17 @@ impl Stream {
 
     /// Appends one record in a frame of its own.
     fn append_single(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
+        let begun = self.0.meter.begin();
         let mut draft = self.0.single.lock();
-        let shard = single::load(&mut draft, batch, self.0.record_bytes_max, &self.0.map)?;
-        let appended = self.0.log.append(&mut draft)?;
+        let appended = single::load(&mut draft, batch, self.0.record_bytes_max, &self.0.map)
+            .and_then(|single| Ok((single, self.0.log.append(&mut draft)?)));
+        drop(draft);
+        let (single, appended) = appended.inspect_err(|_| self.0.meter.put_ended(1, Flow::default(), begun))?;
+        let Single { shard, bytes, .. } = single;
+        let seen = || Seen { hash: single.hash(batch.keys), key: batch.keys, bytes };
+        if self.0.meter.appended_one(shard.0, bytes, begun, seen) {
+            self.0.engine.figures_changed();
+        }
         if let Some(placements) = placements {
             placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
         }
@@ -242,25 +258,31 @@ impl Stream {
 
     /// Appends any number of records, grouped by shard.
     fn append_packed(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
+        let begun = self.0.meter.begin();
         let mut packer = self.0.engine.take_packer();
-        packer.load(batch, self.0.record_bytes_max, &self.0.map)?;
-        self.note_opened()?;
-        let end = self.append_frames(&mut packer, batch, placements);
+        let mut passed = Flow::default();
+        let end = packer
+            .load(batch, self.0.record_bytes_max, &self.0.map)
+            .and_then(|()| self.note_opened())
+            .and_then(|()| self.append_frames(&mut packer, batch, placements, &mut passed));
+        self.0.meter.put_ended(batch.count, passed, begun);
         if batch.bytes() <= PACKER_BYTES_KEPT {
             self.0.engine.keep_packer(packer);
         }
         end
     }
 
-    /// Appends what the packer was loaded with; returns the end of the last frame.
+    /// Appends what the packer was loaded with; returns the end of the last frame, and in `passed` what is appended.
     fn append_frames(
         &self,
         packer: &mut Packer,
         batch: Staged<'_>,
         mut placements: Option<&mut Vec<Placement>>,
+        passed: &mut Flow,
     ) -> Result<Position> {
         let mut end = self.0.log.published();
         loop {
+            let first = packer.done();
             let known = placements.as_deref().map_or(0, Vec::len);
             if !packer.next_frame(batch, placements.as_deref_mut()) {
                 return Ok(end);
@@ -270,6 +292,12 @@ impl Stream {
                 placement.sequence += appended.first_sequence;
             }
             end = appended.end;
+            let runs = packer.draft.runs().iter().map(|run| (run.shard, flow_of(run.records, run.payload_bytes)));
+            let records = packer.done() - first;
+            if self.0.meter.appended(records, runs.clone(), |index| packer.record(batch, first + index)) {
+                self.0.engine.figures_changed();
+            }
+            runs.for_each(|(_, flow)| passed.add(flow));
         }
     }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::StreamInner;
+use super::measured::flow_of;
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
@@ -16,6 +17,7 @@ use crate::format::record::{RECORD_HEADER_BYTES, Records};
 use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
 use crate::log::segment::SegmentFile;
 use crate::log::walk::Located;
+use crate::metrics::meter::Begun;
 use crate::shard::ShardId;
 
 /// The size of a page of memory, in bytes.
@@ -196,6 +198,28 @@ impl Reader {
     /// # Errors
     /// `Corrupt` at damage, again and again until [`Reader::skip_damage`]; `Closed`, `StreamDeleting`, `Io`.
     pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+        let begun = self.stream.meter.begin();
+        let step = self.next_step(records_max, bytes_max);
+        match &step {
+            Ok(Step::Chunk(chunk)) => self.count(chunk, begun),
+            Ok(Step::AtTail) => {}
+            Err(_) => self.stream.meter.read_failed(),
+        }
+        step
+    }
+
+    fn count(&self, chunk: &Chunk, begun: Begun) {
+        let now_ms = self.stream.engine.environment.clock.wall_ms();
+        let of_run = |run: &RunView| {
+            let flow = flow_of(run.records, run.payload.end - run.payload.start);
+            (run.shard, flow, now_ms.saturating_sub(run.arrival_ms))
+        };
+        if self.stream.meter.read(chunk.runs.iter().map(of_run), begun) {
+            self.stream.engine.figures_changed();
+        }
+    }
+
+    fn next_step(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
         self.stream.check_usable()?;
         self.skip_trimmed();
         let log = Arc::clone(&self.stream.log);

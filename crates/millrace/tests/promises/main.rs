@@ -9,6 +9,7 @@ mod fixtures;
 mod forged;
 mod kill;
 mod lifecycle;
+mod metrics;
 mod model;
 mod races;
 mod repair;
