@@ -13,6 +13,9 @@ export const root = join(import.meta.dirname, '..')
 /** The longest that a test waits for a program in one piece, in milliseconds. A synchronous wait needs a limit of its own. */
 export const CHILD_MS_MAX = 120_000
 
+/** The longest that a program goes on for which a test waits beside its own time limit, in milliseconds. */
+const PROGRAM_MS_MAX = 900_000
+
 /** A program's end: its exit code (null after a signal) and all that it printed. */
 export interface Finished {
   readonly status: number | null
@@ -27,7 +30,7 @@ export function run(program: string, args: readonly string[], cwd: string, env: 
       cwd,
       env: { ...process.env, ...env },
       stdio: [...stdio],
-      timeout: CHILD_MS_MAX,
+      timeout: PROGRAM_MS_MAX,
     })
     let output = ''
     child.stdout.on('data', (chunk) => (output += String(chunk)))

@@ -5,6 +5,7 @@
 
 mod figures;
 mod inner;
+mod queues;
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -280,9 +281,7 @@ impl Engine {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
-        let in_flight = self.inner.calls.read();
-        self.inner.check_open()?;
-        Ok(Call { inner: &self.inner, _in_flight: in_flight })
+        Ok(Call { inner: &self.inner, _in_flight: self.inner.call()? })
     }
 }
 

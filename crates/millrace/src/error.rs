@@ -23,6 +23,20 @@ pub enum Kind {
     StreamDeleting,
     /// The stream has no such shard.
     ShardNotFound,
+    /// The stream has no registered consumer of this name. Register it, or look at the list.
+    ConsumerNotFound,
+    /// The stream has a registered consumer of this name. Use it, or choose another name.
+    ConsumerExists,
+    /// The consumer's subscription was taken over by a newer one, or another one is too young to be taken over.
+    SubscriptionInUse,
+    /// The stream has no queue of this name. Create it, or look at the list.
+    QueueNotFound,
+    /// The stream has a queue of this name. Use it, or choose another name.
+    QueueExists,
+    /// The text is no receipt that this queue gave out.
+    ReceiptInvalid,
+    /// The receipt is not in force any more. What its record needs is another delivery's to do.
+    ReceiptExpired,
     /// The sequence number is malformed, or belongs to another stream or shard.
     SequenceInvalid,
     /// The engine or stream was closed. Open it again.
@@ -58,7 +72,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the documentation's table.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 29] = [
         Kind::InvalidArgument,
         Kind::RecordTooLarge,
         Kind::InvalidKey,
@@ -66,6 +80,13 @@ impl Kind {
         Kind::StreamExists,
         Kind::StreamDeleting,
         Kind::ShardNotFound,
+        Kind::ConsumerNotFound,
+        Kind::ConsumerExists,
+        Kind::SubscriptionInUse,
+        Kind::QueueNotFound,
+        Kind::QueueExists,
+        Kind::ReceiptInvalid,
+        Kind::ReceiptExpired,
         Kind::SequenceInvalid,
         Kind::Closed,
         Kind::Locked,
@@ -94,6 +115,13 @@ impl Kind {
             Kind::StreamExists => "ERR_MILLRACE_STREAM_EXISTS",
             Kind::StreamDeleting => "ERR_MILLRACE_STREAM_DELETING",
             Kind::ShardNotFound => "ERR_MILLRACE_SHARD_NOT_FOUND",
+            Kind::ConsumerNotFound => "ERR_MILLRACE_CONSUMER_NOT_FOUND",
+            Kind::ConsumerExists => "ERR_MILLRACE_CONSUMER_EXISTS",
+            Kind::SubscriptionInUse => "ERR_MILLRACE_SUBSCRIPTION_IN_USE",
+            Kind::QueueNotFound => "ERR_MILLRACE_QUEUE_NOT_FOUND",
+            Kind::QueueExists => "ERR_MILLRACE_QUEUE_EXISTS",
+            Kind::ReceiptInvalid => "ERR_MILLRACE_RECEIPT_INVALID",
+            Kind::ReceiptExpired => "ERR_MILLRACE_RECEIPT_EXPIRED",
             Kind::SequenceInvalid => "ERR_MILLRACE_SEQUENCE_INVALID",
             Kind::Closed => "ERR_MILLRACE_CLOSED",
             Kind::Locked => "ERR_MILLRACE_LOCKED",

@@ -3,16 +3,32 @@
 
 use crate::error::Result;
 use crate::format::Position;
+use crate::format::queue::{Progress, QueueSnapshot};
 use crate::log::draft::Place;
+use crate::queue::state::QueueState;
 use crate::shard::ShardMap;
 use crate::store;
 use crate::stream::pack::{Packer, Placement};
 use crate::stream::staged::Staged;
 
 pub use crate::control::{
-    CleanTail, Command, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetDurability, SetRetention, State,
-    StreamClosed, StreamOpened, StreamRemoved,
+    CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
+    HorizonAdvanced, RegisterConsumer, SetDurability, SetRetention, State, StreamClosed, StreamOpened, StreamRemoved,
+    TagConsumer, TagQueue, UpdateQueue,
 };
+
+/// The state of a queue that a log leads to: a snapshot, and steps behind it.
+pub fn replay_queue(snapshot: &QueueSnapshot, steps: &[Progress]) -> Result<QueueSnapshot> {
+    let mut state = QueueState::restored(snapshot);
+    for step in steps {
+        let before = state.clone();
+        if let Err(error) = state.apply(step) {
+            assert_eq!(state, before, "a refused step changes nothing");
+            return Err(error);
+        }
+    }
+    Ok(state.snapshot())
+}
 
 /// The id in a line of `MILLRACE`.
 pub fn decode_identity(line: &[u8]) -> Result<String> {

@@ -13,6 +13,7 @@ mod error;
 mod log;
 #[cfg(all(test, loom))]
 mod models;
+mod queue;
 mod repair;
 mod service;
 mod store;
@@ -32,7 +33,9 @@ pub mod map;
 pub mod metrics;
 pub mod shard;
 
-pub use control::{Durability, Retention, StreamConfig, StreamStatus};
+pub use control::{
+    Consumer, DeadLetters, Durability, QueueConfig, QueueEntry, QueueStart, Retention, StreamConfig, StreamStatus, Tags,
+};
 pub use engine::{Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result};
@@ -40,11 +43,14 @@ pub use format::Position;
 pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
 pub use log::{Finding, Meaning, Shards};
+pub use queue::{Lane, Message, Queue, QueueMetrics, Receive, Received, Settled};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use store::observed::{Observed, observe};
 pub use stream::pack::Placement;
+pub use stream::queues::QueueOptions;
 pub use stream::reader::{Chunk, Reader, ReaderOptions, RunView, StartAt, Step, Visibility};
 pub use stream::staged::{Staged, StagedRecords};
+pub use stream::subscription::{Delivery, Event, SubscribeOptions, Subscription};
 pub use stream::{Appended, Commit, Stream, StreamDescription};
 #[cfg(shuttle)]
 pub use sync::checked::time_passes;

@@ -1,16 +1,17 @@
 //! Commands of the control plane, with values on both sides of their limits.
 
 use millrace::fuzzing::{
-    CleanTail, Command, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetDurability, SetRetention,
-    StreamClosed, StreamOpened, StreamRemoved,
+    CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
+    HorizonAdvanced, RegisterConsumer, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
+    TagConsumer, TagQueue, UpdateQueue,
 };
-use millrace::{Durability, Retention, StreamConfig};
+use millrace::{DeadLetters, Durability, QueueConfig, QueueStart, Retention, StreamConfig, Tags};
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 9;
+    let kind = source.byte() % 16;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -32,12 +33,53 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             };
             StreamClosed { id, tail }.into()
         }
+        8 => {
+            RegisterConsumer { id, consumer: name(source), created_ms: source.number(1_000), tags: tags(source) }.into()
+        }
+        9 => DeregisterConsumer { id, consumer: name(source) }.into(),
+        10 => TagConsumer { id, consumer: name(source), tags: tags(source) }.into(),
+        11 => {
+            let queue_id = if source.one_in(8) { source.u64() } else { next_id + u64::from(source.byte() % 3) };
+            let start = match source.byte() % 3 {
+                0 => QueueStart::Latest,
+                1 => QueueStart::TrimHorizon,
+                _ => QueueStart::AtTimestamp(source.number(1_000)),
+            };
+            CreateQueue {
+                id,
+                queue_id,
+                queue: name(source),
+                created_ms: source.number(1_000),
+                start,
+                start_sequence: source.number(1),
+                config: queue_config(source),
+                tags: tags(source),
+            }
+            .into()
+        }
+        12 => UpdateQueue { id, queue: name(source), config: queue_config(source) }.into(),
+        13 => TagQueue { id, queue: name(source), tags: tags(source) }.into(),
+        14 => DeleteQueue { id, queue: name(source) }.into(),
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
             let horizon = Horizon { segment, offset, sequence };
             HorizonAdvanced { id, horizon, expiry_clock_ms: source.number(1_000) }.into()
         }
     }
+}
+
+fn name(source: &mut Source<'_>) -> String {
+    String::from_utf8_lossy(source.bytes(1)).into_owned()
+}
+
+fn tags(source: &mut Source<'_>) -> Tags {
+    (0..source.byte() % 4).map(|_| (name(source), name(source))).collect()
+}
+
+fn queue_config(source: &mut Source<'_>) -> QueueConfig {
+    let max_receive_count = source.number_32(1);
+    let dead_letters = if source.one_in(4) { DeadLetters::None } else { DeadLetters::BuiltIn { max_receive_count } };
+    QueueConfig { visibility_timeout_s: source.number_32(30), dead_letters }
 }
 
 fn config(source: &mut Source<'_>) -> StreamConfig {

@@ -10,6 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
+use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
 use super::state::State;
 use super::stream::{
     CreateStream, DeleteStream, HorizonAdvanced, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
@@ -64,6 +66,13 @@ commands! {
     StreamOpened,
     StreamClosed,
     HorizonAdvanced,
+    RegisterConsumer,
+    TagConsumer,
+    DeregisterConsumer,
+    CreateQueue,
+    UpdateQueue,
+    TagQueue,
+    DeleteQueue,
 }
 
 impl Command {
@@ -112,7 +121,7 @@ pub(super) mod tests {
     #[test]
     fn what_a_newer_version_wrote_is_told_apart_from_damage() {
         let newer = [
-            r#"{"command":"registerConsumer","id":1}"#,
+            r#"{"command":"takeLease","id":1}"#,
             r#"{"command":"deleteStream","id":1,"force":true}"#,
             r#"{"command":"setRetention","id":1,"retention":{"records":5}}"#,
             r#"{"command":"setDurability","id":1,"durability":"replicated"}"#,

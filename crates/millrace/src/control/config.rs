@@ -132,21 +132,22 @@ impl StreamConfig {
     }
 }
 
-/// Checks a stream's name against the rule of Kinesis: 1 to 128 of the characters `a-z A-Z 0-9 _ . -`.
+/// Checks a name against the rule of Kinesis, which is one for streams, consumers and queues: 1 to 128 of the
+/// characters `a-z A-Z 0-9 _ . -`. Messages call it `whose` name.
 ///
 /// # Errors
 /// `InvalidArgument`, which says what was expected and what came.
-pub fn validate_name(name: &str) -> Result<()> {
-    const RULE: &str = "expected a stream's name of 1 to 128 characters from a-z, A-Z, 0-9, _, . and -";
+pub fn validate_name(whose: &str, name: &str) -> Result<()> {
+    const RULE: &str = "1 to 128 characters from a-z, A-Z, 0-9, _, . and -";
     let stray = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "_.-".contains(*c)));
     match (stray, name.chars().count()) {
-        (Some(stray), _) => Err(invalid(format!("{RULE}, got one with {stray:?}"))),
+        (Some(stray), _) => Err(invalid(format!("expected {whose} name of {RULE}, got one with {stray:?}"))),
         (None, 1..=128) => Ok(()),
-        (None, chars) => Err(invalid(format!("{RULE}, got {chars} characters"))),
+        (None, chars) => Err(invalid(format!("expected {whose} name of {RULE}, got {chars} characters"))),
     }
 }
 
-fn within(what: &str, came: u32, expected: &std::ops::RangeInclusive<u32>, unit: &str) -> Result<()> {
+pub(super) fn within(what: &str, came: u32, expected: &std::ops::RangeInclusive<u32>, unit: &str) -> Result<()> {
     if expected.contains(&came) {
         return Ok(());
     }
@@ -199,10 +200,10 @@ mod tests {
             (with(|c| c.durability = Durability::Interval { ms: 60_001 }), "1 to 60000 ms, got 60001"),
             (with(|c| c.codec = Some(String::new())), "1 to 64 characters, got 0"),
             (with(|c| c.codec = Some("x".repeat(65))), "1 to 64 characters, got 65"),
-            (validate_name(""), "1 to 128 characters from a-z, A-Z, 0-9, _, . and -, got 0 characters"),
-            (validate_name(&"n".repeat(129)), "got 129 characters"),
-            (validate_name("a/b"), "got one with '/'"),
-            (validate_name("naïve"), "got one with 'ï'"),
+            (validate_name("a stream's", ""), "1 to 128 characters from a-z, A-Z, 0-9, _, . and -, got 0 characters"),
+            (validate_name("a stream's", &"n".repeat(129)), "got 129 characters"),
+            (validate_name("a stream's", "a/b"), "got one with '/'"),
+            (validate_name("a stream's", "naïve"), "got one with 'ï'"),
         ];
         for (result, expected) in refused {
             let error = result.expect_err(expected);
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn names_of_kinesis_are_names_here() {
         for name in ["a", "Clicks_2026.v1-eu", &"n".repeat(128)] {
-            validate_name(name).expect("a name that Kinesis allows");
+            validate_name("a stream's", name).expect("a name that Kinesis allows");
         }
     }
 

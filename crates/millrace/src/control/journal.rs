@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
 use crate::log::draft::FrameDraft;
+use crate::log::replay::create_whole;
 use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 
 /// The largest snapshot that is written, in bytes: it shares a frame with the segment's opening.
@@ -35,10 +36,10 @@ pub(super) fn config(directory: &Path) -> LogConfig {
 impl Journal {
     /// Opens the control log of a store, or makes it.
     pub fn open(environment: &Environment, directory: &Path, exists: bool) -> Result<(Journal, Vec<Finding>)> {
-        if !exists {
-            create(environment, directory)?;
-        }
         let config = config(directory);
+        if !exists {
+            create_whole(environment, &config)?;
+        }
         look_through(environment, &config, refuse_newer)?;
         // A compaction gives up all before its snapshot; where that is missing, a replay comes upon it.
         let start = Position::new(u32::MAX, u32::MAX);
@@ -123,20 +124,6 @@ pub(crate) fn write(
     journal.close()
 }
 
-/// Makes the log under another name, so that under its own it is whole or not there: nobody could tell a half made
-/// one from a damaged one.
-fn create(environment: &Environment, directory: &Path) -> Result<()> {
-    let failed = |error| Error::io(format!("could not make {}", directory.display()), error);
-    let in_the_making = directory.with_extension("new");
-    let disk = &environment.disk;
-    disk.remove_tree(&in_the_making).map_err(failed)?;
-    disk.remove_tree(directory).map_err(failed)?;
-    Log::create(environment.clone(), config(&in_the_making), 0)?.close_writer();
-    disk.rename(&in_the_making, directory).map_err(failed)?;
-    let parent = directory.parent().expect("the control log stands in a store");
-    disk.sync_directory(parent).map_err(failed)
-}
-
 /// Refuses what a newer version wrote. Damage is left to recovery and replay, which know what it means.
 fn refuse_newer(entry: &RunEntry, payload: &[u8]) -> Result<()> {
     let decoded = match entry.kind {
@@ -155,36 +142,23 @@ fn refuse_newer(entry: &RunEntry, payload: &[u8]) -> Result<()> {
 /// The state that the log's commands lead to.
 fn replay(log: &Log) -> Result<State> {
     let mut state = State::new();
-    let mut position = log.start();
-    let limit = log.published();
-    while let Some(located) = log.locate(position, limit)? {
-        let damaged = || {
-            let place = Position::new(located.segment.index, located.offset);
-            let message = format!(
-                "the control log is damaged at {place}; restore the store from a copy, or save what is good of it with millrace repair"
-            );
-            Error::new(Kind::Corrupt, message)
-        };
-        let head = located.file.frame(located.offset, located.end)?.ok_or_else(damaged)?;
-        let frame_end = (located.offset + head.header.frame_bytes) as usize;
-        let frame = located.file.map()?.bytes(located.offset as usize..frame_end).ok_or_else(damaged)?;
-        if !head.payloads_are_intact(frame) {
-            return Err(damaged());
-        }
-        for run in 0..head.runs() {
-            let entry = head.run(run).ok_or_else(damaged)?;
-            match entry.kind {
-                RunKind::State => state = State::from_snapshot(&frame[entry.payload()])?,
-                RunKind::Command => state.apply(&Command::decode(&frame[entry.payload()])?)?,
-                RunKind::Opening => {}
-                // Optional ones: the others were refused before.
-                RunKind::Other(_) => {}
-                RunKind::Records => return Err(damaged()),
-            }
-        }
-        position = Position::new(located.segment.index, located.offset + head.header.padded_bytes());
+    let damaged = |what: &dyn std::fmt::Display| {
+        let message = format!(
+            "the control log {what}; restore the store from a copy, or save what is good of it with millrace repair"
+        );
+        Error::new(Kind::Corrupt, message)
+    };
+    let damage = log.replay(|entry, payload| match entry.kind {
+        RunKind::State => State::from_snapshot(payload).map(|snapshot| state = snapshot),
+        RunKind::Command => state.apply(&Command::decode(payload)?),
+        RunKind::Records => Err(damaged(&"holds records")),
+        // Others are optional: those that are not were refused before.
+        RunKind::Opening | RunKind::Other(_) => Ok(()),
+    })?;
+    match damage {
+        None => Ok(state),
+        Some(place) => Err(damaged(&format_args!("is damaged at {place}"))),
     }
-    Ok(state)
 }
 
 #[cfg(test)]

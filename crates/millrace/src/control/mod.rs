@@ -10,16 +10,22 @@
 
 mod command;
 mod config;
+mod consumer;
 pub(crate) mod journal;
+mod queue;
 pub(crate) mod rescue;
 mod state;
 mod stream;
+mod tags;
 
 pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
+pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
+pub use queue::{CreateQueue, DeadLetters, DeleteQueue, QueueConfig, QueueEntry, QueueStart, TagQueue, UpdateQueue};
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
     StreamOpened, StreamRemoved, StreamStatus,
 };
+pub use tags::Tags;
 #[cfg(fuzzing)]
 pub use {state::State, stream::SetDurability};

@@ -196,6 +196,8 @@ impl State {
             format!("expected a stream's id from {} to below {}, got {}", ids.start, ids.end, entry.id)
         } else if self.ids_by_name.contains_key(&entry.name) {
             format!("expected each name once, got {:?} twice", entry.name)
+        } else if let Some(queue) = entry.queues.iter().find(|queue| queue.id >= ids.end) {
+            format!("expected a queue's id below {}, got {}", ids.end, queue.id)
         } else if let Err(refusal) = entry.validate() {
             refusal.to_string()
         } else {

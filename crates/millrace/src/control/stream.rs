@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Step;
 use super::config::{Durability, Retention, StreamConfig, validate_name};
+use super::consumer::Consumer;
+use super::queue::QueueEntry;
 use super::state::State;
 use crate::error::{Error, Kind, Result};
 use crate::shard::{STREAM_ID_MAX, SequenceCodec};
@@ -39,13 +41,21 @@ pub struct StreamEntry {
     pub horizon: Horizon,
     /// The expiry clock when the horizon was last stored, in milliseconds since 1970; first the time of creation.
     pub expiry_clock_ms: u64,
+    /// Its registered consumers, in the order of their registration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<Consumer>,
+    /// Its queues, in the order of their creation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<QueueEntry>,
 }
 
 impl StreamEntry {
     /// Checks an entry that may come from a damaged file.
     pub(super) fn validate(&self) -> Result<()> {
-        validate_name(&self.name)?;
+        validate_name("a stream's", &self.name)?;
         self.config.validate()?;
+        self.validate_consumers()?;
+        self.validate_queues()?;
         validate_identity(self.id, self.created_ms)
     }
 }
@@ -105,7 +115,7 @@ pub struct CreateStream {
 
 impl Step for CreateStream {
     fn validate(&self, state: &State) -> Result<()> {
-        validate_name(&self.name)?;
+        validate_name("a stream's", &self.name)?;
         self.config.validate()?;
         if let Some(id) = state.id_of(&self.name) {
             state.active(id)?;
@@ -128,6 +138,8 @@ impl Step for CreateStream {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: self.created_ms,
+            consumers: Vec::new(),
+            queues: Vec::new(),
         };
         state.insert(entry);
     }

@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
 use crate::log::{Finding, Log, LogConfig, Tail, log_is_unused};
+use crate::queue::QueueInner;
 use crate::service::{Committer, Keeper, Upkeep};
 use crate::shard::ShardMap;
 use crate::store::{Create, Store};
@@ -25,7 +26,7 @@ use crate::stream::expiry::{DEFAULT_TOLERANCE_MS, ExpiryClock};
 use crate::stream::pack::Packer;
 use crate::stream::{Stream, StreamInner};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, RwLockReadGuard};
 
 /// The first segment of a stream, in bytes; each later one is twice as long.
 const SEGMENT_BYTES_FIRST: u32 = 1 << 20;
@@ -48,6 +49,8 @@ pub(crate) struct Inner {
     pub(super) journal: Mutex<Journal>,
     packers: Mutex<Vec<Packer>>,
     pub(super) streams: Mutex<BTreeMap<u64, Arc<StreamInner>>>,
+    // Queues in use, by their ids.
+    pub(super) queues: Mutex<BTreeMap<u64, Arc<QueueInner>>>,
     pub(super) warnings: Mutex<Vec<String>>,
     /// What the retention of all streams goes by.
     pub expiry: Mutex<ExpiryClock>,
@@ -77,6 +80,7 @@ impl Inner {
             figures: Mutex::new(None),
             publishing: AtomicBool::new(false),
             streams: Mutex::new(BTreeMap::new()),
+            queues: Mutex::new(BTreeMap::new()),
             warnings: Mutex::new(findings.iter().map(Finding::to_string).collect()),
             expiry: Mutex::new(expiry),
             expiry_stored_ms: AtomicU64::new(environment.clock.monotonic_ms()),
@@ -110,6 +114,7 @@ impl Inner {
         for id in deleting {
             self.remove_files(id)?;
         }
+        self.remove_forgotten_queues()?;
         for name in self.environment.disk.list(&streams).map_err(failed)? {
             let is_known = u64::from_str_radix(&name, 16).is_ok_and(|id| known.contains(&id));
             if is_known {
@@ -133,6 +138,7 @@ impl Inner {
     }
 
     pub(super) fn remove_files(&self, id: u64) -> Result<()> {
+        self.remove_queues_of(id)?;
         let directory = self.stream_directory(id);
         let failed = |error| Error::io(directory.display(), error);
         let disk = &self.environment.disk;
@@ -142,6 +148,18 @@ impl Inner {
         self.command(&StreamRemoved { id }.into())
     }
 
+    /// Keeps the engine from closing as long as what is returned lives.
+    pub fn call(&self) -> Result<RwLockReadGuard<'_, ()>> {
+        let in_flight = self.calls.read();
+        self.check_open()?;
+        Ok(in_flight)
+    }
+
+    /// Looks at what the control plane knows of a stream.
+    pub fn look_up<R>(&self, id: u64, look: impl FnOnce(&StreamEntry) -> Result<R>) -> Result<R> {
+        look(self.journal.lock().state().stream(id)?)
+    }
+
     pub fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
@@ -149,6 +167,13 @@ impl Inner {
     /// Executes a command of the control plane.
     pub fn command(&self, command: &Command) -> Result<()> {
         self.execute(&mut self.journal.lock(), command)
+    }
+
+    /// Executes a command that takes the next id.
+    pub fn command_with_id(&self, command: impl FnOnce(u64) -> Command) -> Result<()> {
+        let mut journal = self.journal.lock();
+        let command = command(journal.state().next_stream_id());
+        self.execute(&mut journal, &command)
     }
 
     pub(super) fn execute(&self, journal: &mut Journal, command: &Command) -> Result<()> {
@@ -253,6 +278,7 @@ impl Inner {
         self.committer.stop();
         self.withdraw_figures();
         let mut outcome = self.store_expiry_clock();
+        outcome = outcome.and(self.close_queues());
         // Streams hold the engine; letting go of them here ends the circle.
         let streams: Vec<_> = std::mem::take(&mut *self.streams.lock()).into_values().collect();
         for stream in streams {
@@ -294,7 +320,7 @@ impl Inner {
         self.command(&StreamClosed { id: stream.id, tail }.into())
     }
 
-    pub(super) fn warn(&self, warning: String) {
+    pub fn warn(&self, warning: String) {
         let mut warnings = self.warnings.lock();
         if !warnings.contains(&warning) {
             warnings.push(warning);

@@ -6,6 +6,7 @@
 pub mod checksum;
 pub mod frame;
 pub mod index;
+pub mod queue;
 pub mod record;
 pub mod segment;
 pub mod snapshot;

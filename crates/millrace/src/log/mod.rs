@@ -21,6 +21,7 @@ mod prepare;
 pub(crate) mod reach;
 mod recover;
 pub(crate) mod remains;
+pub(crate) mod replay;
 pub(crate) mod rewrite;
 mod scan;
 mod seal;
@@ -176,6 +177,12 @@ impl Log {
     /// The sequence that the next record gets at least.
     pub fn next_sequence(&self) -> u64 {
         self.published.sequence()
+    }
+
+    /// The end of what has been appended with the sequence of the next record there: the two of one moment.
+    pub fn end(&self) -> (Position, u64) {
+        let tail = self.writer.lock().tail();
+        (tail.position, tail.next_sequence)
     }
 
     /// All sequences below this one are on disk.

@@ -80,6 +80,36 @@ impl Log {
         self.seek(first, waypoint, arrived_before)
     }
 
+    /// How many records there are from a sequence on and before a limit; counts no further than `most`. What stands in
+    /// a damaged place is not counted.
+    pub fn count_records(&self, from: u64, limit: Position, most: u64) -> Result<u64> {
+        let mut position = self.position_of_sequence(from)?;
+        let mut count = 0;
+        while count < most
+            && let Some(located) = self.locate(position, limit)?
+        {
+            let segment = &located.segment;
+            // A sealed segment that begins here was counted when it was sealed.
+            if let Some(summary) = segment.summary().filter(|_| located.offset == SEGMENT_HEADER_BYTES)
+                && segment.first_sequence >= from
+                && segment.index < limit.segment
+            {
+                count += summary.records;
+                position = Position::new(segment.index + 1, SEGMENT_HEADER_BYTES);
+                continue;
+            }
+            position = match located.file.frame(located.offset, located.end)? {
+                Some(head) => {
+                    let header = head.header;
+                    count += u64::from(header.records).min(header.next_sequence().saturating_sub(from));
+                    Position::new(segment.index, located.offset + header.padded_bytes())
+                }
+                None => Position::new(segment.index + 1, SEGMENT_HEADER_BYTES),
+            };
+        }
+        Ok(count.min(most))
+    }
+
     /// Goes to the last segment and waypoint that lie before, then from frame to frame while `passes` says so of a
     /// frame's next sequence and arrival.
     fn seek(

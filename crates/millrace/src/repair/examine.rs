@@ -120,6 +120,8 @@ impl Examined {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: 0,
+            consumers: Vec::new(),
+            queues: Vec::new(),
         };
         let found = Remains::find(reading.clone(), log_config(&entry, directory.to_path_buf())?, Known::default());
         let remains = match unless_damaged(found)? {

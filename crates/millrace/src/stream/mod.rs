@@ -1,12 +1,15 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
+mod consumers;
 pub(crate) mod expiry;
 mod measured;
 pub(crate) mod pack;
+pub mod queues;
 pub mod reader;
 mod retention;
 mod single;
 pub mod staged;
+pub mod subscription;
 
 use std::sync::Arc;
 
@@ -27,6 +30,7 @@ use measured::flow_of;
 use pack::{Packer, Placement};
 use single::Single;
 use staged::Staged;
+use subscription::Subscriptions;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -91,7 +95,7 @@ pub(crate) struct StreamInner {
     single: Apart<Mutex<FrameDraft>>,
     codec: SequenceCodec,
     map: ShardMap,
-    engine: Arc<Inner>,
+    pub(crate) engine: Arc<Inner>,
     horizon: RwLock<Horizon>,
     // Held by the one who moves the horizon, or stores it: in the control log it must not go back.
     expiring: Mutex<()>,
@@ -99,6 +103,7 @@ pub(crate) struct StreamInner {
     opened: AtomicBool,
     deleting: AtomicBool,
     findings: Vec<Finding>,
+    subscriptions: Subscriptions,
     pub meter: Meter,
 }
 
@@ -156,6 +161,7 @@ impl StreamInner {
             opened: AtomicBool::new(entry.clean_tail.is_none()),
             deleting: AtomicBool::new(false),
             findings,
+            subscriptions: Subscriptions::default(),
         })
     }
 
@@ -179,7 +185,7 @@ impl StreamInner {
         self.log.notifier().notify(Change::Durable);
     }
 
-    fn check_usable(&self) -> Result<()> {
+    pub(crate) fn check_usable(&self) -> Result<()> {
         if self.deleting.load(Ordering::Acquire) {
             let message = format!("stream {} is being deleted; create it again once it is gone", self.name);
             return Err(Error::new(Kind::StreamDeleting, message));
@@ -187,14 +193,23 @@ impl StreamInner {
         self.engine.check_open()
     }
 
-    fn durability(&self) -> Durability {
+    pub(crate) fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// Whether readers of this visibility see what is on disk only.
+    fn waits_for_disk(&self, visibility: reader::Visibility) -> bool {
+        visibility == reader::Visibility::Durable && self.durability() != Durability::Os
     }
 
     /// Where readers must stop.
     fn visible(&self, visibility: reader::Visibility) -> Position {
-        let durable = visibility == reader::Visibility::Durable && self.durability() != Durability::Os;
-        if durable { self.log.durable() } else { self.log.published() }
+        if self.waits_for_disk(visibility) { self.log.durable() } else { self.log.published() }
+    }
+
+    /// The sequence of the next record there, or of a later one.
+    fn visible_sequence(&self, visibility: reader::Visibility) -> u64 {
+        if self.waits_for_disk(visibility) { self.log.durable_sequence() } else { self.log.next_sequence() }
     }
 }
 
@@ -372,8 +387,7 @@ impl Stream {
     /// What readers of this visibility wait for.
     #[must_use]
     pub fn change_of(&self, visibility: reader::Visibility) -> Change {
-        let durable = visibility == reader::Visibility::Durable && self.0.durability() != Durability::Os;
-        if durable { Change::Durable } else { Change::Published }
+        if self.0.waits_for_disk(visibility) { Change::Durable } else { Change::Published }
     }
 
     /// A map, at an address of its own, of the page that counts changes: see [`TailPage`](crate::map::TailPage).

@@ -130,6 +130,8 @@ pub struct Reader {
     from_sequence: u64,
     places: Option<Places>,
     last_arrival_ms: u64,
+    // Records below this sequence were handed out, or there are none.
+    passed: u64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -162,7 +164,8 @@ impl Reader {
         let log = &stream.log;
         let (frame, from_sequence) = match options.from {
             StartAt::TrimHorizon => (log.start(), 0),
-            StartAt::Latest => (stream.visible(options.visibility), 0),
+            // The place first: what became visible between the two looks is passed over by its sequence.
+            StartAt::Latest => (stream.visible(options.visibility), stream.visible_sequence(options.visibility)),
             StartAt::AtSequence(sequence) => (log.position_of_sequence(sequence)?, sequence),
             StartAt::AfterSequence(sequence) => {
                 let next = sequence.saturating_add(1);
@@ -178,6 +181,11 @@ impl Reader {
                 (log.position_of_time(arrival_ms)?, 0)
             }
         };
+        let passed = match options.from {
+            StartAt::TrimHorizon => stream.horizon.read().sequence,
+            StartAt::AtTimestamp(_) => stream.sequence_before(frame)?,
+            StartAt::Latest | StartAt::AtSequence(_) | StartAt::AfterSequence(_) => from_sequence,
+        };
         let oldest_ms = log.segments().first().map_or(0, |segment| segment.first_arrival_ms);
         Ok(Reader {
             shard: options.shard,
@@ -189,6 +197,7 @@ impl Reader {
             from_sequence,
             places: None,
             last_arrival_ms: oldest_ms,
+            passed,
             stream,
         })
     }
@@ -229,6 +238,7 @@ impl Reader {
             Gathered { runs: Vec::new(), records_left: records_max.max(1), bytes_left: bytes_max.max(1) };
         while let Some(located) = log.locate(self.frame, limit)? {
             self.go_to(Position::new(located.segment.index, located.offset));
+            self.passed = self.passed.max(located.segment.first_sequence);
             if !self.gather(&located, &mut gathered)? {
                 continue;
             }
@@ -241,10 +251,23 @@ impl Reader {
         Ok(Step::AtTail)
     }
 
+    /// Which records it sees.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        self.visibility
+    }
+
     /// Whether [`Reader::next`] would find something to look at.
     #[must_use]
     pub fn is_at_tail(&self) -> bool {
         self.frame >= self.stream.visible(self.visibility)
+    }
+
+    /// All records of this reader below this sequence were handed out, or there are none: a reader that starts here goes
+    /// on where this one stands. It moves on where nothing was written for this reader, too.
+    #[must_use]
+    pub fn passed_sequence(&self) -> u64 {
+        self.passed
     }
 
     /// How far behind the newest record this reader is, in milliseconds: 0 at the tail.
@@ -311,6 +334,7 @@ impl Reader {
             if !self.gather_frame(located, &head, gathered)? {
                 break;
             }
+            self.passed = self.passed.max(head.header.next_sequence());
             self.go_to(Position::new(self.frame.segment, frame_end));
         }
         Ok(!gathered.runs.is_empty())
@@ -431,6 +455,7 @@ impl Reader {
         }
         let taken = self.record - from;
         if taken > 0 {
+            self.passed = first_sequence + u64::from(self.record);
             gathered.records_left -= taken as usize;
             gathered.bytes_left = gathered.bytes_left.saturating_sub(self.record_offset - from_offset);
             gathered.runs.push(RunView {

@@ -56,6 +56,17 @@ impl StreamInner {
         Ok(head.map_or(0, |head| head.header.first_sequence))
     }
 
+    /// The sequence before which no record is kept.
+    pub(crate) fn horizon_sequence(&self) -> u64 {
+        self.horizon.read().sequence
+    }
+
+    /// A sequence that no record at or behind a place is below, the highest that is certain.
+    pub(super) fn sequence_before(&self, position: Position) -> Result<u64> {
+        let (end, next_sequence) = self.log.end();
+        if position >= end { Ok(next_sequence) } else { self.sequence_at(position) }
+    }
+
     fn store_horizon(&self, horizon: Horizon) -> Result<()> {
         let expiry_clock_ms = self.engine.expiry.lock().now_ms();
         let command = HorizonAdvanced { id: self.id, horizon, expiry_clock_ms }.into();

@@ -3,6 +3,7 @@
 //! One program for all: they share `support`, and are linked once.
 
 mod ahead;
+mod consumers;
 mod damage;
 mod dice;
 mod fixtures;
@@ -11,6 +12,7 @@ mod kill;
 mod lifecycle;
 mod metrics;
 mod model;
+mod queues;
 mod races;
 mod repair;
 mod retention;

@@ -1,0 +1,44 @@
+//! Logs of state: commands behind the snapshot that they apply to. What both the control log and the logs of queues need
+//! beyond a log of records: to be made whole, and to be replayed.
+
+use super::{Log, LogConfig};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::format::Position;
+use crate::format::frame::RunEntry;
+
+/// Makes a log under another name, so that under its own it is whole or not there: nobody could tell a half made one
+/// from a damaged one.
+pub(crate) fn create_whole(environment: &Environment, config: &LogConfig) -> Result<()> {
+    let directory = &config.directory;
+    let failed = |error| Error::io(format!("could not make {}", directory.display()), error);
+    let in_the_making = directory.with_extension("new");
+    let disk = &environment.disk;
+    disk.remove_tree(&in_the_making).map_err(failed)?;
+    disk.remove_tree(directory).map_err(failed)?;
+    Log::create(environment.clone(), LogConfig { directory: in_the_making.clone(), ..config.clone() }, 0)?
+        .close_writer();
+    disk.rename(&in_the_making, directory).map_err(failed)?;
+    let parent = directory.parent().expect("a log stands in a store");
+    disk.sync_directory(parent).map_err(failed)
+}
+
+impl Log {
+    /// Visits every run with its payload, oldest first; returns where it came upon damage and stopped, if it did.
+    pub fn replay(&self, mut visit: impl FnMut(&RunEntry, &[u8]) -> Result<()>) -> Result<Option<Position>> {
+        let mut position = self.start();
+        let limit = self.published();
+        while let Some(located) = self.locate(position, limit)? {
+            let place = Position::new(located.segment.index, located.offset);
+            let Some(head) = located.file.frame(located.offset, located.end)? else { return Ok(Some(place)) };
+            let frame_end = (located.offset + head.header.frame_bytes) as usize;
+            let frame = located.file.map()?.bytes(located.offset as usize..frame_end);
+            let Some(frame) = frame.filter(|frame| head.payloads_are_intact(frame)) else { return Ok(Some(place)) };
+            for entry in (0..head.runs()).map_while(|run| head.run(run)) {
+                visit(&entry, &frame[entry.payload()])?;
+            }
+            position = Position::new(place.segment, place.offset + head.header.padded_bytes());
+        }
+        Ok(None)
+    }
+}
