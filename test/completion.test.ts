@@ -4,17 +4,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { suggest } from '../src/cli/completion/suggest.js'
+import { suggest, type Names } from '../src/cli/completion/suggest.js'
 import { program } from '../src/cli/program.js'
 import { MAIN, runProgram } from './program.js'
 import { CHILD_MS_MAX } from './support.js'
 
 const commands = program(() => {})
-const streamNames = async (data: string | undefined): Promise<readonly string[]> =>
-  data === 'other' ? ['elsewhere'] : ['clicks', 'ticks']
+const names: Names = async (kind, { data, stream }) => {
+  if (kind === 'shard') return [`shard of ${stream}`]
+  return data === 'other' ? ['elsewhere'] : ['clicks', 'ticks']
+}
 
 async function suggested(...words: string[]): Promise<readonly string[] | string> {
-  const found = await suggest(commands, words, streamNames)
+  const found = await suggest(commands, words, names)
   return typeof found === 'string' ? found : found.map(({ value }) => value)
 }
 
@@ -38,6 +40,7 @@ describe('what is suggested', () => {
     expect(await suggested('tail', '--data=other', '')).toEqual(['elsewhere'])
     expect(await suggested('tail', 'clicks', '')).toEqual([])
     expect(await suggested('tail', '--', '--')).toEqual([])
+    expect(await suggested('tail', 'clicks', '--shard', '')).toEqual(['shard of clicks'])
   })
 
   it('values_by_an_option_s_choices_and_paths_by_its_placeholder', async () => {
@@ -99,6 +102,7 @@ describe('bash', () => {
       ['ingest', 'clicks', ''],
       ['list', '--data', ''],
       ['tail', '--data', 'nowhere', ''],
+      ['tail', 'clicks', '--shard', 'shardId-0'],
     )
     expect(answers).toEqual([
       'delete|',
@@ -109,6 +113,7 @@ describe('bash', () => {
       '|default',
       '|dirnames',
       '|',
+      'shardId-000000000000|',
     ])
   })
 

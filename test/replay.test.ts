@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import type { Batch } from '../src/index.js'
 import { allRecords, bytes, openStore, text } from './store.js'
+import { emptyFolder } from './support.js'
 
 const fromStart = { from: 'TRIM_HORIZON', follow: false } as const
 
@@ -21,6 +22,29 @@ test('a batch tells the same of a record in whatever order it is asked', async (
     const asked = batches.map((batch) => inAnyOrder(batch.length).map((i) => [i, describe(batch.get(i))] as const))
     const told = asked.flatMap((batch) => batch.toSorted(([a], [b]) => a - b).map(([, record]) => record))
     expect(told).toEqual(expected)
+  }
+})
+
+test('small runs far apart, which one shard of many has, come back as those of the whole stream', async () => {
+  const folder = emptyFolder()
+  const first = await openStore(folder)
+  const written = await first.createStream('wide', { shards: 64, durability: 'os' })
+  for (let i = 0; i < 20_000; i += 1) {
+    written.append({ partitionKey: `key-${i % 9973}`, data: new Uint8Array(180).fill(i) })
+    if (i % 1200 === 0) await written.flush()
+  }
+  await first.close()
+  // The close has sealed what was finished: from here on the indexes say what the runs are.
+  const millrace = await openStore(folder)
+  const stream = await millrace.stream('wide')
+  const whole = await allRecords(stream.read(fromStart))
+  expect(whole).toHaveLength(20_000)
+  for (const shard of ['shardId-000000000000', 'shardId-000000000031', 'shardId-000000000063']) {
+    const expected = whole.filter((record) => record.shardId === shard).map(describe)
+    for (const options of [{}, { maxRecords: 5 }, { copy: true }]) {
+      const read = await allRecords(stream.read({ ...fromStart, shard, ...options }))
+      expect(read.map(describe)).toEqual(expected)
+    }
   }
 })
 

@@ -246,11 +246,11 @@ impl OpenReader {
             self.pending = None;
             return Ok(0);
         };
-        let copying = copy_all || first.payload.end > pending.chunk.safe_end;
+        let copying = copy_all || !pending.chunk.is_shown_in_place(first);
         let mut slab = copying.then(|| Slab::new(slab, window.get(Slot::SlabUsed)));
         let mut count = 0;
         while let Some(run) = pending.chunk.runs.get(pending.run) {
-            if copying != (copy_all || run.payload.end > pending.chunk.safe_end) || !window.has_room() {
+            if copying != (copy_all || !pending.chunk.is_shown_in_place(run)) || !window.has_room() {
                 break;
             }
             let payload = pending.chunk.payload(run).map_err(|error| coded(&error))?;

@@ -1,12 +1,12 @@
 /** `millrace completion` and what its scripts call: completion of command lines in the shell. */
 import { Argument, type Command } from 'commander'
-import { Millrace } from '../../index.js'
+import { Millrace, type Stream } from '../../index.js'
 import { answerOf, scriptOf, SET_UP, SHELLS, wordsOf, type Shell } from '../completion/shells.js'
-import { suggest } from '../completion/suggest.js'
-import { DATA_DEFAULT } from '../session.js'
+import { suggest, type Subject } from '../completion/suggest.js'
+import { DATA_DEFAULT, openBytes } from '../session.js'
 
 const EXAMPLES = `
-Commands, options and their values, files, and the names of streams, where no other process has the store open.
+Commands, options and their values, files, and the names of streams and shards, where no other process has the store open.
 
 Examples:
   $ ${SET_UP.bash}     # in ~/.bashrc
@@ -30,17 +30,22 @@ export function registerCompletion(program: Command): void {
     .argument('[words...]', 'the words up to the cursor')
     .action(async (name: Shell, words: readonly string[]) => {
       const whole = wordsOf(name, words)
-      const answer = answerOf(name, await suggest(program, whole, streamNames), whole.at(-1) ?? '')
+      const answer = answerOf(name, await suggest(program, whole, namesIn), whole.at(-1) ?? '')
       process.stdout.write(answer.map((line) => `${line}\n`).join(''))
     })
 }
 
-async function streamNames(data = process.env['MILLRACE_DATA'] ?? DATA_DEFAULT): Promise<readonly string[]> {
+async function namesIn(kind: 'stream' | 'shard', { data, stream }: Subject): Promise<readonly string[]> {
   try {
-    await using store = await Millrace.open(data, { create: false })
-    return store.listStreams().map(({ name }) => name)
+    await using store = await Millrace.open(data ?? process.env['MILLRACE_DATA'] ?? DATA_DEFAULT, { create: false })
+    if (kind === 'stream') return store.listStreams().map(({ name }) => name)
+    return stream === undefined ? [] : openShards(await openBytes(store, stream))
   } catch {
     // A store that is not there, or in use, has no names to offer; a message would stand amid the line that is typed.
     return []
   }
+}
+
+function openShards(stream: Stream): string[] {
+  return stream.describe().shardList.map(({ shardId }) => shardId)
 }

@@ -62,7 +62,7 @@ export function registerExport(program: Command, register: Register): void {
     .option('-o, --out <file>', 'the file; without it records go to standard output')
     .option('-f, --from <position>', START_AT_FORMS, 'TRIM_HORIZON')
     .option('-t, --to <position>', `only what comes before: ${END_AT_FORMS}`)
-    .option('--shard <id>', 'only this shard, such as shardId-000000000000')
+    .option('--shard <shard>', 'only this shard, such as shardId-000000000000')
     .option('-n, --limit <n>', 'stop after so many records', positiveInteger)
     .option('-p, --parse', 'take data that is JSON apart')
     .addHelpText('after', EXAMPLES)

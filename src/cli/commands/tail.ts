@@ -35,7 +35,7 @@ export function registerTail(program: Command, register: Register): void {
     .argument('<stream>', 'name of the stream')
   commonOptions(command)
     .option('-f, --from <position>', `${START_AT_FORMS} (default: LATEST; TRIM_HORIZON with --until-end)`)
-    .option('--shard <id>', 'only this shard, such as shardId-000000000000')
+    .option('--shard <shard>', 'only this shard, such as shardId-000000000000')
     .option('-e, --until-end', 'stop at the end instead of waiting for more')
     .option('-n, --limit <n>', 'stop after so many records', positiveInteger)
     .option('-p, --parse', 'print data that is JSON as JSON, not as text')

@@ -2,7 +2,7 @@
  * What may stand next on a command line, read off the definition of the commands, so that it cannot drift from it.
  *
  * An option's placeholder and an argument's name tell what they take: `<file>`, `<dir>` and `<directory>` are paths,
- * `<stream>` is the name of a stream of the store that the line is about.
+ * `<stream>` is the name of a stream of the store that the line is about, `<shard>` one of that stream's open shards.
  */
 import type { Argument, Command, Option } from 'commander'
 
@@ -15,11 +15,19 @@ export interface Suggestion {
 /** What may stand next: some words, or a path, which the shell completes itself. */
 export type Suggestions = readonly Suggestion[] | 'files' | 'directories'
 
-/** Names of streams in a store; `data` is the directory that the line names, if it names one. */
-export type StreamNames = (data: string | undefined) => Promise<readonly string[]>
+/** What the names are looked up in. */
+export interface Subject {
+  /** The directory that the line names, if it names one. */
+  readonly data: string | undefined
+  /** The stream that the line names, if it names one. */
+  readonly stream: string | undefined
+}
+
+/** Names of streams of a store, or of a stream's open shards. */
+export type Names = (kind: 'stream' | 'shard', subject: Subject) => Promise<readonly string[]>
 
 /** Where on the line the next word stands. */
-interface Position {
+interface Position extends Subject {
   readonly command: Command
   /** Arguments of the command before the word. */
   readonly argumentsBefore: number
@@ -27,11 +35,10 @@ interface Position {
   readonly awaits: Option | undefined
   /** Whether `--` came: what follows is no option. */
   readonly optionsEnded: boolean
-  readonly data: string | undefined
 }
 
 /** Suggests for the last of `words`, which may be empty; the program's own name is not among them. */
-export async function suggest(program: Command, words: readonly string[], names: StreamNames): Promise<Suggestions> {
+export async function suggest(program: Command, words: readonly string[], names: Names): Promise<Suggestions> {
   const position = walk(program, words.slice(0, -1))
   const word = words.at(-1) ?? ''
   const inline = position.optionsEnded ? null : /^(--[^=]+)=(.*)$/s.exec(word)
@@ -55,6 +62,7 @@ function walk(program: Command, before: readonly string[]): Position {
     awaits: undefined,
     optionsEnded: false,
     data: undefined,
+    stream: undefined,
   }
   for (const word of before) Object.assign(position, step(position, word))
   return position
@@ -71,7 +79,9 @@ function step({ command, argumentsBefore, awaits, optionsEnded }: Position, word
     return isData(option) ? { data: value.join('=') } : {}
   }
   const inner = command.commands.find((one) => one.name() === word || one.aliases().includes(word))
-  return inner === undefined ? { argumentsBefore: argumentsBefore + 1 } : { command: inner, argumentsBefore: 0 }
+  if (inner !== undefined) return { command: inner, argumentsBefore: 0 }
+  const isStream = command.registeredArguments[argumentsBefore]?.name() === 'stream'
+  return { argumentsBefore: argumentsBefore + 1, ...(isStream ? { stream: word } : {}) }
 }
 
 function isData(option: Option): boolean {
@@ -89,7 +99,8 @@ function optionsOf(command: Command): Suggestion[] {
     .map(({ long, short, description }) => ({ value: long ?? short ?? '', description }))
 }
 
-async function positional({ command, argumentsBefore, data }: Position, names: StreamNames): Promise<Suggestions> {
+async function positional(position: Position, names: Names): Promise<Suggestions> {
+  const { command, argumentsBefore } = position
   if (command.commands.length > 0) {
     const inner = command.createHelp().visibleCommands(command)
     return inner.map((one) => ({ value: one.name(), description: one.description() }))
@@ -97,26 +108,26 @@ async function positional({ command, argumentsBefore, data }: Position, names: S
   const all = command.registeredArguments
   const last = all.at(-1)
   const argument = all[argumentsBefore] ?? (last?.variadic === true ? last : undefined)
-  return argument === undefined ? [] : await taken(argument.name(), argument, data, names)
+  return argument === undefined ? [] : await taken(argument.name(), argument, position, names)
 }
 
-async function valuesOf(option: Option | undefined, { data }: Position, names: StreamNames): Promise<Suggestions> {
+async function valuesOf(option: Option | undefined, position: Position, names: Names): Promise<Suggestions> {
   const placeholder = /[<[]([^\]>.]+)/.exec(option?.flags ?? '')?.[1] ?? ''
-  return option === undefined ? [] : await taken(placeholder, option, data, names)
+  return option === undefined ? [] : await taken(placeholder, option, position, names)
 }
 
 /** What an argument or a value takes, by its choices or by its name. */
 async function taken(
   name: string,
   { argChoices, description }: Pick<Option | Argument, 'argChoices' | 'description'>,
-  data: string | undefined,
-  names: StreamNames,
+  subject: Subject,
+  names: Names,
 ): Promise<Suggestions> {
   if (argChoices !== undefined) return argChoices.map((value) => ({ value, description }))
   if (name === 'file') return 'files'
   if (name === 'dir' || name === 'directory' || name === 'store') return 'directories'
-  if (name !== 'stream') return []
-  return (await names(data)).map((value) => ({ value, description: 'stream' }))
+  if (name !== 'stream' && name !== 'shard') return []
+  return (await names(name, subject)).map((value) => ({ value, description: name }))
 }
 
 function filtered(found: Suggestions, word: string): Suggestions {

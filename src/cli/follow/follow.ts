@@ -9,9 +9,9 @@ import type { BadRecords } from '../input/bad-records.js'
 import { lineRecord, type RecordOptions } from '../input/records.js'
 import type { Progress } from '../progress.js'
 import type { FilePlace } from './file.js'
-import { GroupWriter } from './group-writer.js'
+import { GroupWriter, type Noted } from './group-writer.js'
 import { LogTail } from './log-tail.js'
-import { Places } from './places.js'
+import { Places, type Place } from './places.js'
 
 /** How a file is followed. */
 export interface FollowOptions {
@@ -39,28 +39,20 @@ export interface Followed {
 /** Follows `path` until the signal aborts or something fails. */
 export async function follow(stream: Stream, path: string, options: FollowOptions): Promise<Followed> {
   const { bad, signal, note, begin, recordOptions, progress } = options
-  const places = await Places.open(options.places)
-  const streamCreatedAt = stream.describe().createdAt.getTime()
-  const noted = places.get(stream.name, path)
-  const place = noted?.streamCreatedAt === streamCreatedAt ? noted : undefined
-  if (noted !== undefined && place === undefined)
-    note(`stream '${stream.name}' is newer than the place of ${path}, which is forgotten`)
+  const bookmark = new Bookmark(await Places.open(options.places), stream, path)
+  if (bookmark.isForgotten) note(`stream '${stream.name}' is newer than the place of ${path}, which is forgotten`)
+  const { place } = bookmark
   const writer = new GroupWriter(stream, bad, place, signal)
   const tail = new LogTail(path, { place, begin, signal, note })
-  let last: FilePlace | undefined = place
   let source = path
   let failure: Followed['failure']
   try {
     for await (const group of tail.groups()) {
       ;({ source } = group)
       // The place at which a file is begun is noted before anything of it is put: a kill must not begin it anew.
-      if (last === undefined) await places.set(stream.name, path, { ...group.place, ...writer.begun, streamCreatedAt })
+      if (bookmark.place === undefined) await bookmark.move(group.place, writer.begun)
       await writer.write(group.lines.map((line) => lineRecord(line, recordOptions)))
-      const { noted: reached } = writer
-      if (reached !== undefined && !isSame(last, group.place)) {
-        await places.set(stream.name, path, { ...group.place, ...reached, streamCreatedAt })
-      }
-      last = group.place
+      if (writer.noted !== undefined) await bookmark.move(group.place, writer.noted)
       progress.update(0, writer.acknowledged)
     }
   } catch (error) {
@@ -68,6 +60,35 @@ export async function follow(stream: Stream, path: string, options: FollowOption
   }
   const { acknowledged, acknowledgedBytes, recalled } = writer
   return { acknowledged, acknowledgedBytes, recalled, failure }
+}
+
+/** The noted place of one file in one stream. */
+class Bookmark {
+  readonly #places: Places
+  readonly #stream: string
+  readonly #path: string
+  readonly #streamCreatedAt: number
+  /** Whether the place that was noted is that of an older stream of the same name. */
+  readonly isForgotten: boolean
+  /** What is noted; `undefined` while nothing is. */
+  place: Place | undefined
+
+  constructor(places: Places, stream: Stream, path: string) {
+    this.#places = places
+    this.#stream = stream.name
+    this.#path = path
+    this.#streamCreatedAt = stream.describe().createdAt.getTime()
+    const noted = places.get(stream.name, path)
+    this.place = noted?.streamCreatedAt === this.#streamCreatedAt ? noted : undefined
+    this.isForgotten = noted !== undefined && this.place === undefined
+  }
+
+  /** Notes another place; it is on disk when the promise resolves. */
+  async move(to: FilePlace, noted: Noted): Promise<void> {
+    if (isSame(this.place, to)) return
+    this.place = { ...to, ...noted, streamCreatedAt: this.#streamCreatedAt }
+    await this.#places.set(this.#stream, this.#path, this.place)
+  }
 }
 
 function isSame(one: FilePlace | undefined, other: FilePlace): boolean {

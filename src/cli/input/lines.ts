@@ -2,7 +2,7 @@
 import { CommandFailure } from '../exit.js'
 
 /** No record can be longer, so that input without line ends is refused before it fills the memory. */
-export const LINE_BYTES_MAX = 10 * 1024 * 1024
+const LINE_BYTES_MAX = 10 * 1024 * 1024
 const LF = 0x0a
 const CR = 0x0d
 

@@ -36,7 +36,7 @@ fn check(bytes: &[u8], incarnation: u64, offset: u32) {
     for run in 0..head.runs() {
         let Some(entry) = head.run(run) else { return };
         assert_eq!((entry.payload().start, entry.sequence_delta), (end, records), "runs follow each other");
-        assert!(head.is_of(run, None) && head.is_of(run, Some(entry.shard)));
+        assert_eq!((head.next_of(run, None), head.next_of(run, Some(entry.shard))), (run, run));
         assert_eq!(head.shard_of(run), Some(entry.shard));
         (end, records) = (entry.payload().end, entry.sequence_delta + entry.records);
     }

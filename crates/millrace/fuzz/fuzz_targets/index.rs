@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use millrace::Kind;
 use millrace::format::index::{INDEX_HEADER_BYTES, decode, decode_summary, encode};
-use millrace_fuzz::{Source, assert_judged, bounded, flip, seal_index};
+use millrace_fuzz::{DESCRIBED, DESCRIBED_RUN_BYTES, Source, assert_judged, bounded, flip, seal_index};
 
 fuzz_target!(|input: &[u8]| {
     let mut source = Source::new(input);
@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
         Ok((whole, body)) => {
             assert_eq!(summary.ok(), Some(whole), "the header alone says the same");
             let mut again = encode(&whole, &body);
-            // What an older version wrote is written by this one under its own number.
+            // What version 0 wrote is written by this one under its own number.
             again[8..10].copy_from_slice(&bytes[8..10]);
             seal_index(&mut again);
             assert_eq!(again, bytes, "an index encodes to its own bytes");
@@ -39,8 +39,9 @@ fn fit_counts(bytes: &mut Vec<u8>, shards: usize, waypoints: usize) {
     let Some(body) = bytes.len().checked_sub(INDEX_HEADER_BYTES) else { return };
     let shards = shards % (body / 24 + 1);
     let waypoints = waypoints % (body / 24 - shards + 1);
-    let runs = (body - (shards + waypoints) * 24) / 8;
-    bytes.truncate(INDEX_HEADER_BYTES + (shards + waypoints) * 24 + runs * 8);
+    let run_bytes = if bytes[8..10] == DESCRIBED { DESCRIBED_RUN_BYTES } else { 8 };
+    let runs = (body - (shards + waypoints) * 24) / run_bytes;
+    bytes.truncate(INDEX_HEADER_BYTES + (shards + waypoints) * 24 + runs * run_bytes);
     for (at, count) in [(80, shards), (84, waypoints), (88, runs)] {
         let count = u32::try_from(count).expect("an input is short");
         bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());

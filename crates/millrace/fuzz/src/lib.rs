@@ -12,7 +12,7 @@ pub use commands::command;
 pub use drive::{Files, drive_store, shard_entries};
 pub use forge::{Chain, Forged, Run};
 pub use memory::bounded;
-pub use seal::{seal_frame, seal_index, seal_segment_header};
+pub use seal::{DESCRIBED, DESCRIBED_RUN_BYTES, seal_frame, seal_index, seal_segment_header};
 pub use source::Source;
 pub use thin::{NOW_MS, environment, scratch};
 

@@ -245,16 +245,20 @@ impl<'a> FrameHead<'a> {
         (head.table_is_consistent() && crc32c(&bytes[4..header.head_bytes()]) ^ head.seed == checksum).then_some(head)
     }
 
-    /// Whether the runs are all of the frame, each right behind the one before, in bytes and in sequences.
+    /// Whether the runs are all of the frame, each right behind the one before, in bytes and in sequences. A table of a
+    /// thousand runs is walked for each frame that a reader passes, so this reads the fields that it needs in place.
     fn table_is_consistent(&self) -> bool {
         let (mut end, mut records) = (self.header.head_bytes() as u64, 0);
-        for entry in self.table.chunks_exact(RUN_ENTRY_BYTES) {
-            let Some(entry) = RunEntry::decode(entry, self.seed) else { return false };
-            if (u64::from(entry.payload_offset), u64::from(entry.sequence_delta)) != (end, records) {
+        for entry in self.table.as_chunks::<RUN_ENTRY_BYTES>().0 {
+            let [_, kind, _, payload_offset, payload_bytes, run_records, sequence_delta, reserved] = words_of(entry);
+            if kind >> 16 != 0 || reserved != 0 {
                 return false;
             }
-            end += u64::from(entry.payload_bytes);
-            records += u64::from(entry.records);
+            if (u64::from(payload_offset), u64::from(sequence_delta)) != (end, records) {
+                return false;
+            }
+            end += u64::from(payload_bytes);
+            records += u64::from(run_records);
         }
         (end, records) == (u64::from(self.header.frame_bytes), u64::from(self.header.records))
     }
@@ -317,10 +321,13 @@ impl<'a> FrameHead<'a> {
         claims(bytes).unwrap_or(false)
     }
 
-    /// Entry `run` of the table, if it is of `shard` (of any, where that is `None`).
+    /// The first entry at or behind `run` that is of `shard` (of any, where that is `None`), or how many there are.
     #[must_use]
-    pub fn is_of(&self, run: u32, shard: Option<u32>) -> bool {
-        shard.is_none() || self.shard_of(run) == shard
+    pub fn next_of(&self, run: u32, shard: Option<u32>) -> u32 {
+        let Some(shard) = shard else { return run };
+        let entries = self.table.as_chunks::<RUN_ENTRY_BYTES>().0.iter().skip(run as usize);
+        let passed = entries.take_while(|entry| words_of(entry)[2] != shard).count();
+        run.saturating_add(u32_of(passed)).min(self.runs())
     }
 
     /// How many runs there are.
@@ -348,6 +355,15 @@ impl<'a> FrameHead<'a> {
     pub fn payloads_are_intact(&self, frame: &[u8]) -> bool {
         (0..self.runs()).all(|run| self.run(run).is_some_and(|entry| entry.is_intact(frame)))
     }
+}
+
+/// The words of an entry of the run table, in its order: see [`RunEntry::encode`].
+fn words_of(entry: &[u8; RUN_ENTRY_BYTES]) -> [u32; RUN_ENTRY_BYTES / 4] {
+    let mut words = [0; RUN_ENTRY_BYTES / 4];
+    for (word, bytes) in words.iter_mut().zip(entry.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    words
 }
 
 #[cfg(test)]

@@ -3,24 +3,38 @@
 //! ```text
 //! 0        384              …                  …
 //! | header | shard directory | waypoints         | runs, shard by shard   |
-//!            24 B a shard      24 B each 64 KiB    8 B a run
+//!            24 B a shard      24 B each           8 or 28 B a run
 //! ```
-//! The header alone answers what opening a log asks; the body serves seeks and the readers of one shard.
+//! The header alone answers what opening a log asks; the body serves seeks and the readers of one shard. There are two
+//! kinds of body. A **plain** one (version 1) says where runs stand. A **described** one (version 2) is for segments
+//! whose frames have many runs, and says of each run all that its frame would: a reader of one shard in a thousand reads
+//! its own part of the index and its own payloads, and no frame's head of a thousand entries.
 
 use super::checksum::crc32c;
 use super::segment::SEGMENT_HEADER_BYTES;
-use super::{Cursor, FORMAT_VERSION, Position, SEGMENT_BYTES_LIMIT, SEGMENT_NUMBER_LIMIT, SEQUENCE_LIMIT, u32_of};
+use super::{Cursor, Position, SEGMENT_BYTES_LIMIT, SEGMENT_NUMBER_LIMIT, SEQUENCE_LIMIT, u32_of};
 use crate::error::{Error, Kind, Result};
+
+pub use described::Directory;
+
+mod described;
+mod plain;
 
 /// The length of the header in bytes.
 pub const INDEX_HEADER_BYTES: usize = 384;
 /// A waypoint stands at least this far behind the one before it, in bytes of log.
 pub const WAYPOINT_BYTES: u32 = 64 << 10;
+/// The newest version of an index that this build reads; it writes this one and the one before.
+pub const INDEX_VERSION: u16 = DESCRIBED;
+/// An index is described where its frames have at least so many runs on average: with fewer, a frame's head costs its
+/// reader less than what the descriptions would take on disk.
+const DESCRIBED_RUNS_A_FRAME: u64 = 8;
+const PLAIN: u16 = 1;
+const DESCRIBED: u16 = 2;
 const MAGIC: [u8; 8] = *b"MILLIDX\0";
 const PRESENCE_WORDS: usize = 32;
 const SHARD_BYTES: usize = 24;
 const WAYPOINT_ENTRY_BYTES: usize = 24;
-const RUN_BYTES: usize = 8;
 
 /// Listed among the shards of an index: the places where damage stood when the index was built, so that the reader of
 /// a shard comes upon them too. No shard has this number.
@@ -107,47 +121,160 @@ pub struct RunPlace {
     pub run: u32,
 }
 
+/// What a run is: all that its frame would say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunDetail {
+    /// The sequence of its first record.
+    pub first_sequence: u64,
+    /// When it arrived, in milliseconds since 1970.
+    pub arrival_ms: u64,
+    /// Where its payload starts in the segment.
+    pub payload: u32,
+    /// The payload's length in bytes.
+    pub payload_bytes: u32,
+    /// How many records it holds.
+    pub records: u32,
+    /// CRC32C of the payload.
+    pub checksum: u32,
+}
+
+/// The runs of some shards: where they stand, and what they are where the index says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardRuns {
+    /// In the order of the log.
+    pub places: Vec<RunPlace>,
+    /// As many in the same order; none from a plain index.
+    pub details: Vec<RunDetail>,
+}
+
 /// The body of an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
     /// Each shard with its runs, by shard number.
     pub shards: Vec<(u32, Vec<RunPlace>)>,
-    /// Waypoints in the order of the log.
+    /// Waypoints in the order of the log; each frame is one where runs are described.
     pub waypoints: Vec<Waypoint>,
+    /// What the runs are, shard by shard; none: the index is a plain one.
+    pub details: Vec<RunDetail>,
+}
+
+impl Body {
+    /// This body as it is written for a segment of so many frames: plain where descriptions do not pay, or where damage
+    /// has to be told of.
+    #[must_use]
+    pub fn fitted(self, frames: u64) -> Body {
+        let runs = self.details.len() as u64;
+        let is_damaged = self.shards.iter().any(|(shard, _)| *shard == DAMAGED);
+        if is_damaged || runs == 0 || runs < frames * DESCRIBED_RUNS_A_FRAME { self.plain() } else { self }
+    }
+
+    /// The same without descriptions, and with a waypoint each [`WAYPOINT_BYTES`].
+    #[must_use]
+    pub fn plain(mut self) -> Body {
+        self.details = Vec::new();
+        let mut last: Option<u32> = None;
+        self.waypoints.retain(|waypoint| {
+            let is_far = last.is_none_or(|last| waypoint.offset - last >= WAYPOINT_BYTES);
+            last = if is_far { Some(waypoint.offset) } else { last };
+            is_far
+        });
+        self
+    }
+
+    /// Whether this is what a segment's index may say, of which `rebuilt` was made now: an index of an older version is
+    /// a plain one.
+    #[must_use]
+    pub fn agrees_with(&self, rebuilt: Body) -> bool {
+        *self == rebuilt || (self.details.is_empty() && *self == rebuilt.plain())
+    }
+}
+
+/// The header's fields that say how the body is to be read.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    version: u16,
+    shards: u32,
+    waypoints: u32,
+    runs: u32,
+    body_checksum: u32,
+    // Of shard directory and waypoints; 0 in a plain index.
+    directory_checksum: u32,
+}
+
+impl Layout {
+    /// The length of header, shard directory and waypoints in bytes.
+    fn directory_bytes(&self) -> u64 {
+        let shards = u64::from(self.shards) * SHARD_BYTES as u64;
+        INDEX_HEADER_BYTES as u64 + shards + u64::from(self.waypoints) * WAYPOINT_ENTRY_BYTES as u64
+    }
+
+    fn run_bytes(&self) -> usize {
+        if self.version == DESCRIBED { described::RUN_BYTES } else { plain::RUN_BYTES }
+    }
 }
 
 /// The whole index file.
 #[must_use]
 pub fn encode(summary: &Summary, body: &Body) -> Vec<u8> {
-    let mut tail = Vec::new();
-    let mut first_run = 0u32;
-    for (shard, runs) in &body.shards {
-        tail.extend_from_slice(&shard.to_le_bytes());
-        tail.extend_from_slice(&first_run.to_le_bytes());
-        tail.extend_from_slice(&u32_of(runs.len()).to_le_bytes());
-        tail.extend_from_slice(&[0; 12]);
-        first_run += u32_of(runs.len());
+    let runs = body.shards.iter().map(|(_, runs)| runs.len()).sum();
+    let is_described = !body.details.is_empty();
+    assert!(!is_described || body.details.len() == runs, "all runs are described, or none");
+    let mut layout = Layout {
+        version: if is_described { DESCRIBED } else { PLAIN },
+        shards: u32_of(body.shards.len()),
+        waypoints: u32_of(body.waypoints.len()),
+        runs: u32_of(runs),
+        body_checksum: 0,
+        directory_checksum: 0,
+    };
+    let directory_end = usize::try_from(layout.directory_bytes()).expect("an index fits memory");
+    let mut bytes = vec![0; directory_end];
+    bytes.reserve(runs * layout.run_bytes());
+    if is_described {
+        described::encode_runs(body, &mut bytes);
+    } else {
+        plain::encode_runs(body, &mut bytes);
     }
-    for waypoint in &body.waypoints {
-        tail.extend_from_slice(&waypoint.offset.to_le_bytes());
-        tail.extend_from_slice(&[0; 4]);
-        tail.extend_from_slice(&waypoint.sequence.to_le_bytes());
-        tail.extend_from_slice(&waypoint.arrival_ms.to_le_bytes());
+    let (head, runs) = bytes.split_at_mut(directory_end);
+    let (shards, waypoints) = head[INDEX_HEADER_BYTES..].split_at_mut(body.shards.len() * SHARD_BYTES);
+    encode_shards(body, is_described.then_some(&*runs), shards);
+    encode_waypoints(&body.waypoints, waypoints);
+    if is_described {
+        layout.directory_checksum = crc32c(&bytes[INDEX_HEADER_BYTES..directory_end]);
     }
-    for place in body.shards.iter().flat_map(|(_, runs)| runs) {
-        tail.extend_from_slice(&place.frame.to_le_bytes());
-        tail.extend_from_slice(&place.run.to_le_bytes());
-    }
-    let counts = [u32_of(body.shards.len()), u32_of(body.waypoints.len()), first_run, crc32c(&tail)];
-    let mut bytes = encode_header(summary, counts);
-    bytes.extend_from_slice(&tail);
+    layout.body_checksum = crc32c(&bytes[INDEX_HEADER_BYTES..]);
+    bytes[..INDEX_HEADER_BYTES].copy_from_slice(&encode_header(summary, layout));
     bytes
 }
 
-fn encode_header(summary: &Summary, counts: [u32; 4]) -> Vec<u8> {
+/// The shard directory; with the described runs, each shard's checksum over its own.
+fn encode_shards(body: &Body, described: Option<&[u8]>, out: &mut [u8]) {
+    let mut first_run = 0;
+    for ((shard, places), entry) in body.shards.iter().zip(out.as_chunks_mut::<SHARD_BYTES>().0) {
+        let next_run = first_run + places.len();
+        entry[0..4].copy_from_slice(&shard.to_le_bytes());
+        entry[4..8].copy_from_slice(&u32_of(first_run).to_le_bytes());
+        entry[8..12].copy_from_slice(&u32_of(places.len()).to_le_bytes());
+        if let Some(runs) = described {
+            let own = first_run * described::RUN_BYTES..next_run * described::RUN_BYTES;
+            entry[12..16].copy_from_slice(&crc32c(&runs[own]).to_le_bytes());
+        }
+        first_run = next_run;
+    }
+}
+
+fn encode_waypoints(waypoints: &[Waypoint], out: &mut [u8]) {
+    for (waypoint, entry) in waypoints.iter().zip(out.as_chunks_mut::<WAYPOINT_ENTRY_BYTES>().0) {
+        entry[0..4].copy_from_slice(&waypoint.offset.to_le_bytes());
+        entry[8..16].copy_from_slice(&waypoint.sequence.to_le_bytes());
+        entry[16..24].copy_from_slice(&waypoint.arrival_ms.to_le_bytes());
+    }
+}
+
+fn encode_header(summary: &Summary, layout: Layout) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(INDEX_HEADER_BYTES);
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&layout.version.to_le_bytes());
     bytes.extend_from_slice(&[0; 2]);
     bytes.extend_from_slice(&summary.segment.to_le_bytes());
     bytes.extend_from_slice(&summary.incarnation.to_le_bytes());
@@ -163,13 +290,14 @@ fn encode_header(summary: &Summary, counts: [u32; 4]) -> Vec<u8> {
     ] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
-    for count in counts {
-        bytes.extend_from_slice(&count.to_le_bytes());
+    for word in [layout.shards, layout.waypoints, layout.runs, layout.body_checksum] {
+        bytes.extend_from_slice(&word.to_le_bytes());
     }
     bytes.extend_from_slice(&summary.previous_end.pack().to_le_bytes());
     for word in summary.presence.0 {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
+    bytes.extend_from_slice(&layout.directory_checksum.to_le_bytes());
     bytes.resize(INDEX_HEADER_BYTES - 4, 0);
     bytes.extend_from_slice(&crc32c(&bytes).to_le_bytes());
     bytes
@@ -184,7 +312,7 @@ fn damaged() -> Error {
     Error::new(Kind::Corrupt, "expected the index of a segment, found other or damaged bytes")
 }
 
-fn decode_header(bytes: &[u8]) -> Result<(Summary, [u32; 4])> {
+fn decode_header(bytes: &[u8]) -> Result<(Summary, Layout)> {
     let header = bytes.get(..INDEX_HEADER_BYTES).ok_or_else(damaged)?;
     let (covered, sum) = header.split_at(INDEX_HEADER_BYTES - 4);
     if crc32c(covered).to_le_bytes() != sum {
@@ -195,16 +323,16 @@ fn decode_header(bytes: &[u8]) -> Result<(Summary, [u32; 4])> {
         return Err(damaged());
     }
     let version = cursor.u16().ok_or_else(damaged)?;
-    if version > FORMAT_VERSION {
+    if version > INDEX_VERSION {
         let message = format!(
-            "this build reads indexes up to version {FORMAT_VERSION}, found version {version}; upgrade Millrace"
+            "this build reads indexes up to version {INDEX_VERSION}, found version {version}; upgrade Millrace"
         );
         return Err(Error::new(Kind::FormatNewer, message));
     }
-    decode_fields(&mut cursor).ok_or_else(damaged)
+    decode_fields(&mut cursor, version).ok_or_else(damaged)
 }
 
-fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
+fn decode_fields(cursor: &mut Cursor<'_>, version: u16) -> Option<(Summary, Layout)> {
     let reserved = cursor.u16()?;
     let mut summary = Summary {
         segment: cursor.u32()?,
@@ -220,13 +348,15 @@ fn decode_fields(cursor: &mut Cursor<'_>) -> Option<(Summary, [u32; 4])> {
         frames: cursor.u64()?,
         presence: Presence::default(),
     };
-    let counts = [cursor.u32()?, cursor.u32()?, cursor.u32()?, cursor.u32()?];
+    let (shards, waypoints, runs, body_checksum) = (cursor.u32()?, cursor.u32()?, cursor.u32()?, cursor.u32()?);
     summary.previous_end = Position::unpack(cursor.u64()?);
     for word in &mut summary.presence.0 {
         *word = cursor.u64()?;
     }
+    let directory_checksum = if version == DESCRIBED { cursor.u32()? } else { 0 };
+    let layout = Layout { version, shards, waypoints, runs, body_checksum, directory_checksum };
     let unused_is_zero = reserved == 0 && cursor.0.iter().all(|byte| *byte == 0);
-    (unused_is_zero && summary.is_within_limits()).then_some((summary, counts))
+    (unused_is_zero && summary.is_within_limits()).then_some((summary, layout))
 }
 
 /// Reads a whole index file.
@@ -237,146 +367,33 @@ pub fn decode(bytes: &[u8]) -> Result<(Summary, Body)> {
 /// Reads an index file with the runs of some shards only; the others are listed without any. A segment of a thousand
 /// shards has so many runs that their lists cost more than the walk through one shard's records.
 pub fn decode_of(bytes: &[u8], wanted: impl Fn(u32) -> bool) -> Result<(Summary, Body)> {
-    let (summary, [shards, waypoints, runs, sum]) = decode_header(bytes)?;
+    let (summary, layout) = decode_header(bytes)?;
     let tail = &bytes[INDEX_HEADER_BYTES..];
-    let expected = u64::from(shards) * SHARD_BYTES as u64
-        + u64::from(waypoints) * WAYPOINT_ENTRY_BYTES as u64
-        + u64::from(runs) * RUN_BYTES as u64;
-    if tail.len() as u64 != expected || crc32c(tail) != sum {
+    let expected = layout.directory_bytes() + u64::from(layout.runs) * layout.run_bytes() as u64;
+    if bytes.len() as u64 != expected || crc32c(tail) != layout.body_checksum {
         return Err(damaged());
     }
-    let body = decode_body(tail, shards as usize, waypoints as usize, wanted).ok_or_else(damaged)?;
+    let body = if layout.version == DESCRIBED {
+        described::decode_body(bytes, wanted)?
+    } else {
+        let (shards, waypoints) = (layout.shards as usize, layout.waypoints as usize);
+        plain::decode_body(tail, shards, waypoints, wanted).ok_or_else(damaged)?
+    };
     Ok((summary, body))
 }
 
-/// Strict, so that a body is read in one way only: the shards in order, each with the runs right behind those of the
-/// one before. So no run is listed twice either, and a body takes no more memory than its bytes allow.
-fn decode_body(tail: &[u8], shards: usize, waypoints: usize, wanted: impl Fn(u32) -> bool) -> Option<Body> {
-    let (directory, rest) = tail.split_at_checked(shards * SHARD_BYTES)?;
-    let (way, mut runs) = rest.split_at_checked(waypoints * WAYPOINT_ENTRY_BYTES)?;
-    let mut body = Body::default();
-    let mut next_run = 0;
-    for entry in directory.chunks_exact(SHARD_BYTES) {
-        let mut cursor = Cursor(entry);
-        let (shard, first_run, count) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-        let ascends = body.shards.last().is_none_or(|(before, _)| *before < shard);
-        if !ascends || first_run != next_run || cursor.array::<12>()? != [0; 12] {
-            return None;
-        }
-        next_run = first_run.checked_add(count)?;
-        let (places, others) = runs.split_at_checked((count as usize).checked_mul(RUN_BYTES)?)?;
-        runs = others;
-        let places = if wanted(shard) { places } else { &[] };
-        let places = places.chunks_exact(RUN_BYTES).map(|place| {
-            let mut cursor = Cursor(place);
-            Some(RunPlace { frame: cursor.u32()?, run: cursor.u32()? })
-        });
-        body.shards.push((shard, places.collect::<Option<Vec<_>>>()?));
-    }
-    for entry in way.chunks_exact(WAYPOINT_ENTRY_BYTES) {
+fn decode_waypoints(bytes: &[u8]) -> Option<Vec<Waypoint>> {
+    let mut waypoints: Vec<Waypoint> = Vec::with_capacity(bytes.len() / WAYPOINT_ENTRY_BYTES);
+    for entry in bytes.chunks_exact(WAYPOINT_ENTRY_BYTES) {
         let mut cursor = Cursor(entry);
         let (offset, reserved) = (cursor.u32()?, cursor.u32()?);
-        if reserved != 0 || body.waypoints.last().is_some_and(|before| before.offset >= offset) {
+        if reserved != 0 || waypoints.last().is_some_and(|before| before.offset >= offset) {
             return None;
         }
-        body.waypoints.push(Waypoint { offset, sequence: cursor.u64()?, arrival_ms: cursor.u64()? });
+        waypoints.push(Waypoint { offset, sequence: cursor.u64()?, arrival_ms: cursor.u64()? });
     }
-    runs.is_empty().then_some(body)
+    Some(waypoints)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> (Summary, Body) {
-        let previous_end = Position::new(3, 640);
-        let mut summary =
-            Summary { segment: 4, previous_end, end: 8192, next_sequence: 9, records: 8, ..Summary::default() };
-        summary.presence.insert(1);
-        summary.presence.insert(2047);
-        let place = |frame| RunPlace { frame, run: 0 };
-        let body = Body {
-            shards: vec![(1, vec![place(4096), place(4224)]), (2047, vec![place(4160)])],
-            waypoints: vec![Waypoint { offset: 4096, sequence: 1, arrival_ms: 5 }],
-        };
-        (summary, body)
-    }
-
-    #[test]
-    fn an_index_round_trips() {
-        let (summary, body) = sample();
-        let bytes = encode(&summary, &body);
-        assert_eq!(decode(&bytes).ok(), Some((summary, body)));
-        assert_eq!(decode_summary(&bytes[..INDEX_HEADER_BYTES]).ok(), Some(summary));
-        assert!(summary.presence.may_hold(2047) && !summary.presence.may_hold(2));
-    }
-
-    #[test]
-    fn an_index_can_be_read_for_one_shard() {
-        let (summary, mut body) = sample();
-        let read = decode_of(&encode(&summary, &body), |shard| shard == 2047).expect("intact");
-        body.shards[0].1.clear();
-        assert_eq!(read, (summary, body));
-    }
-
-    #[test]
-    fn every_bit_flip_and_every_truncation_is_noticed() {
-        let (summary, body) = sample();
-        let bytes = encode(&summary, &body);
-        for bit in 0..bytes.len() * 8 {
-            let mut damaged = bytes.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&damaged).is_err(), "bit {bit}");
-        }
-        for length in 0..bytes.len() {
-            assert!(decode(&bytes[..length]).is_err(), "length {length}");
-        }
-    }
-
-    #[test]
-    fn a_summary_beyond_the_limits_is_damage_though_its_checksum_is_right() {
-        let (summary, body) = sample();
-        let absurd = [
-            Summary { end: SEGMENT_BYTES_LIMIT + 1, ..summary },
-            Summary { end: SEGMENT_HEADER_BYTES - 1, ..summary },
-            Summary { segment: SEGMENT_NUMBER_LIMIT, ..summary },
-            Summary { first_sequence: 10, ..summary },
-            Summary { next_sequence: SEQUENCE_LIMIT + 1, ..summary },
-        ];
-        for summary in absurd {
-            let judged = decode_summary(&encode(&summary, &body)).map_err(|error| error.kind());
-            assert_eq!(judged, Err(Kind::Corrupt), "{summary:?}");
-        }
-    }
-
-    /// The sample with other bytes at `at` of its body, and right checksums over them.
-    fn forged(at: usize, value: u32) -> Vec<u8> {
-        let (summary, body) = sample();
-        let mut bytes = encode(&summary, &body);
-        bytes[INDEX_HEADER_BYTES + at..][..4].copy_from_slice(&value.to_le_bytes());
-        let counts = [2, 1, 3, crc32c(&bytes[INDEX_HEADER_BYTES..])];
-        let header = encode_header(&summary, counts);
-        bytes[..INDEX_HEADER_BYTES].copy_from_slice(&header);
-        bytes
-    }
-
-    #[test]
-    fn an_index_that_lists_runs_twice_or_out_of_order_is_damage_though_its_checksums_are_right() {
-        assert!(decode(&forged(0, 1)).is_ok(), "forging alone changes nothing");
-        let second = SHARD_BYTES;
-        let absurd = [
-            ("runs that another shard has too", second + 4, 1),
-            ("runs behind a gap", second + 4, 3),
-            ("fewer runs than there are", second + 8, 0),
-            ("more runs than there are", second + 8, u32::MAX),
-            ("a shard before its place", second, 0),
-            ("a shard twice", second, 1),
-            ("reserved bytes in use", 12, 1),
-            ("a waypoint's reserved bytes in use", 2 * SHARD_BYTES + 4, 1),
-        ];
-        for (what, at, value) in absurd {
-            let error = decode(&forged(at, value)).expect_err(what);
-            assert_eq!(error.kind(), Kind::Corrupt, "{what}");
-        }
-    }
-}
+mod tests;

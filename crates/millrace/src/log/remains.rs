@@ -19,7 +19,7 @@ use crate::error::{Kind, Result};
 use crate::format::Position;
 use crate::format::checksum::incarnation_with;
 use crate::format::frame::{FrameHead, RunKind};
-use crate::format::index::Summary;
+use crate::format::index::{Body, Summary};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::format::snapshot::ShardEntry;
@@ -144,7 +144,8 @@ impl Remains {
             let is_whole = findings.is_empty();
             let rebuilt = build_index(&file, part.end)?;
             // Where frames are damaged, an index that lists them is right.
-            if stored.as_ref().map_or(true, |body| is_whole && (summary, body) != (rebuilt.0, &rebuilt.1)) {
+            let agrees = |body: Body| summary == rebuilt.0 && body.agrees_with(rebuilt.1);
+            if stored.map_or(true, |body| is_whole && !agrees(body)) {
                 findings.push(whole_segment(&self.config, part.segment, Meaning::Index));
             }
         }

@@ -3,6 +3,7 @@
 //! A sealed segment costs the heap its summary alone; its file is opened and mapped when a reader comes and let go
 //! when the last one leaves.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -10,7 +11,8 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Kind, Result};
 use crate::format::SEGMENT_BYTES_LIMIT;
 use crate::format::frame::FrameHead;
-use crate::format::index::{self, Body, Summary, WAYPOINT_BYTES, Waypoint};
+use crate::format::index::{self, Body, DAMAGED, Directory, INDEX_HEADER_BYTES, ShardRuns};
+use crate::format::index::{Summary, WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::format::{FORMAT_VERSION, Position};
 use crate::map::{PrivateMap, SharedMap, WritableMap};
@@ -250,7 +252,7 @@ impl Segment {
         let find = |waypoints: &[Waypoint]| waypoints[..waypoints.partition_point(&before)].last().copied();
         let noted = if self.summary().is_some() {
             // An index that cannot be read costs a walk from the segment's start, nothing else.
-            self.read_index_of(disk, |_shard| false).ok().and_then(|body| find(&body.waypoints))
+            self.read_waypoints(disk).ok().and_then(|waypoints| find(&waypoints))
         } else {
             find(&self.waypoints.lock())
         };
@@ -262,15 +264,66 @@ impl Segment {
         self.read_index_of(disk, |_shard| true)
     }
 
-    /// The same, with the runs of the shards that are wanted.
-    pub(crate) fn read_index_of(&self, disk: &dyn Disk, wanted: impl Fn(u32) -> bool) -> Result<Body> {
-        let path = index_path(&self.directory, self.index);
-        let (summary, body) = index::decode_of(&read_whole(disk, &path)?, wanted)?;
-        if summary.incarnation != self.incarnation {
-            let message = format!("{} is the index of another incarnation of the segment", path.display());
-            return Err(Error::new(Kind::Corrupt, message));
+    /// The runs of a shard as the index on disk has them, and the frames that were damaged when it was built: which runs
+    /// those have, only they can say.
+    pub(crate) fn read_runs_of(&self, disk: &dyn Disk, shard: u32) -> Result<(ShardRuns, Vec<u32>)> {
+        if let Some((file, directory)) = self.read_directory(disk)? {
+            let bytes = self.read_range(&*file, directory.runs_of(shard))?;
+            return Ok((directory.decode_runs(shard, &bytes)?, Vec::new()));
         }
-        Ok(body)
+        let body = self.read_index_of(disk, |of| [shard, DAMAGED].contains(&of))?;
+        let damaged = body.shards.iter().filter(|(of, _)| *of == DAMAGED).flat_map(|(_, places)| places);
+        let damaged = damaged.map(|place| place.frame).collect();
+        let mut places: Vec<_> = body.shards.into_iter().flat_map(|(_, places)| places).collect();
+        places.sort_unstable_by_key(|place| (place.frame, place.run));
+        Ok((ShardRuns { places, details: Vec::new() }, damaged))
+    }
+
+    fn read_waypoints(&self, disk: &dyn Disk) -> Result<Vec<Waypoint>> {
+        match self.read_directory(disk)? {
+            Some((_file, directory)) => Ok(directory.waypoints),
+            None => self.read_index_of(disk, |_shard| false).map(|body| body.waypoints),
+        }
+    }
+
+    fn read_index_of(&self, disk: &dyn Disk, wanted: impl Fn(u32) -> bool) -> Result<Body> {
+        let (summary, body) = index::decode_of(&read_whole(disk, &index_path(&self.directory, self.index))?, wanted)?;
+        self.check_incarnation(&summary).map(|()| body)
+    }
+
+    /// The index up to its runs, where it is one that describes them.
+    fn read_directory(&self, disk: &dyn Disk) -> Result<Option<(Arc<dyn DiskFile>, Directory)>> {
+        let file = disk.open(&index_path(&self.directory, self.index), Access::Read);
+        let file = file.map_err(|error| self.failed("open the index of", error))?;
+        let header = self.read_range(&*file, 0..INDEX_HEADER_BYTES)?;
+        let Some(bytes) = Directory::bytes_of(&header)? else { return Ok(None) };
+        let directory = Directory::decode(&self.read_range(&*file, 0..bytes)?)?;
+        self.check_incarnation(&directory.summary)?;
+        Ok(Some((file, directory)))
+    }
+
+    /// A part of the index file, which must have it: no memory is asked for on the word of a damaged length.
+    fn read_range(&self, file: &dyn DiskFile, range: Range<usize>) -> Result<Vec<u8>> {
+        let failed = |error| self.failed("read the index of", error);
+        if range.end as u64 > file.bytes().map_err(failed)? {
+            return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        let mut bytes = vec![0; range.len()];
+        file.read_at(&mut bytes, range.start as u64).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    fn check_incarnation(&self, summary: &Summary) -> Result<()> {
+        if summary.incarnation == self.incarnation {
+            return Ok(());
+        }
+        let path = index_path(&self.directory, self.index);
+        let message = format!("{} is the index of another incarnation of the segment", path.display());
+        Err(Error::new(Kind::Corrupt, message))
+    }
+
+    fn failed(&self, what: &str, error: std::io::Error) -> Error {
+        Error::io(format!("could not {what} segment {}", self.index), error)
     }
 
     /// The file, opened if nobody has it open.

@@ -7,7 +7,8 @@ use crate::error::{Error, Kind, Result};
 use crate::format::record::Records;
 use crate::log::segment::SegmentFile;
 use crate::stream::Stream;
-use crate::stream::reader::{Chunk, Reader, ReaderOptions, StartAt, Step, Visibility};
+use crate::stream::chunk::Chunk;
+use crate::stream::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
 
 /// A record in its segment, which is held.
 #[derive(Clone, Debug)]

@@ -1,9 +1,11 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
+pub(crate) mod chunk;
 mod consumers;
 pub(crate) mod expiry;
 mod measured;
 pub(crate) mod pack;
+mod places;
 pub mod queues;
 pub mod reader;
 mod retention;

@@ -2,20 +2,21 @@
 //!
 //! A reader walks frames in the order of the log, so a shard's records come in the order of their sequences, and so do
 //! the whole stream's. Each run's checksum is verified before its first record is handed out. In a sealed segment the
-//! reader of one shard goes from run to run by the index and touches no other shard's bytes.
+//! reader of one shard goes from run to run by the index and touches no other shard's bytes; where the index describes
+//! the runs, it looks at their frames' heads only once a run is not what the index says.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::StreamInner;
+use super::chunk::{Chunk, RunView};
 use super::measured::flow_of;
+use super::places::{Onward, Places};
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
-use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunEntry, RunKind};
-use crate::format::index::{DAMAGED, RunPlace};
+use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunKind};
+use crate::format::index::RunDetail;
 use crate::format::record::{RECORD_HEADER_BYTES, Records};
 use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
-use crate::log::segment::SegmentFile;
 use crate::log::walk::Located;
 use crate::metrics::meter::Begun;
 use crate::shard::ShardId;
@@ -69,53 +70,6 @@ pub enum Step {
     AtTail,
 }
 
-/// Verified records of one segment, still where they are on disk.
-#[derive(Debug)]
-pub struct Chunk {
-    /// The segment's file; the bytes stay as long as it is held.
-    pub file: Arc<SegmentFile>,
-    /// The runs, in the order of the log.
-    pub runs: Vec<RunView>,
-    /// Bytes of the file before this offset stand in pages that will not change any more.
-    pub safe_end: u32,
-}
-
-/// Consecutive records of one shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunView {
-    /// The shard's number.
-    pub shard: u32,
-    /// The sequence of the first record.
-    pub first_sequence: u64,
-    /// How many records there are.
-    pub records: u32,
-    /// When they arrived, in milliseconds since 1970.
-    pub arrival_ms: u64,
-    /// Where the records stand in the segment's file, one behind the other.
-    pub payload: Range<u32>,
-}
-
-impl Chunk {
-    /// The bytes of a run, with the checksum that they were written with. That they are as many records as the run says
-    /// is looked at by whoever walks them: [`Records::are_all_of`] tells, and costs a walk.
-    ///
-    /// # Errors
-    /// `Io` where the file cannot be mapped.
-    pub fn payload(&self, run: &RunView) -> Result<&[u8]> {
-        let range = run.payload.start as usize..run.payload.end as usize;
-        Ok(self.file.map()?.bytes(range).expect("a run that was verified lies inside of the map"))
-    }
-}
-
-/// The runs of the reader's shard in the sealed segment that it is in.
-#[derive(Debug)]
-struct Places {
-    segment: u32,
-    runs: Vec<RunPlace>,
-    // Frames that were damaged when the index was built: which runs they have, only they can say.
-    damaged: Vec<u32>,
-}
-
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
 pub struct Reader {
     stream: Arc<StreamInner>,
@@ -143,6 +97,7 @@ impl std::fmt::Debug for Reader {
 /// What one call gathers.
 struct Gathered {
     runs: Vec<RunView>,
+    read: Vec<u8>,
     records_left: usize,
     bytes_left: usize,
 }
@@ -234,8 +189,12 @@ impl Reader {
         let log = Arc::clone(&self.stream.log);
         let published = log.published();
         let limit = self.stream.visible(self.visibility);
-        let mut gathered =
-            Gathered { runs: Vec::new(), records_left: records_max.max(1), bytes_left: bytes_max.max(1) };
+        let mut gathered = Gathered {
+            runs: Vec::new(),
+            read: Vec::new(),
+            records_left: records_max.max(1),
+            bytes_left: bytes_max.max(1),
+        };
         while let Some(located) = log.locate(self.frame, limit)? {
             self.go_to(Position::new(located.segment.index, located.offset));
             self.passed = self.passed.max(located.segment.first_sequence);
@@ -244,7 +203,7 @@ impl Reader {
             }
             let same = located.file.segment == published.segment;
             let safe_end = if same { published.offset / PAGE_BYTES * PAGE_BYTES } else { located.file.file_bytes() };
-            let chunk = Chunk { file: located.file, runs: gathered.runs, safe_end };
+            let chunk = Chunk { file: located.file, runs: gathered.runs, safe_end, read: gathered.read };
             self.last_arrival_ms = chunk.runs.last().map_or(self.last_arrival_ms, |run| run.arrival_ms);
             return Ok(Step::Chunk(chunk));
         }
@@ -321,11 +280,18 @@ impl Reader {
 
     /// Gathers from one segment. Returns whether there is something to hand out.
     fn gather(&mut self, located: &Located, gathered: &mut Gathered) -> Result<bool> {
-        self.load_places(located)?;
+        self.load_places(located);
         let end = located.end;
         while self.frame.offset < end && !gathered.is_full() {
-            if !self.jump(end) {
-                break;
+            match self.jump(end) {
+                Onward::Frame => {}
+                Onward::Run(detail) => match self.gather_described(located, detail, gathered)? {
+                    Some(true) => continue,
+                    Some(false) => break,
+                    // Its frame tells what is damaged.
+                    None => {}
+                },
+                Onward::End => break,
             }
             let Some(head) = located.file.frame(self.frame.offset, end)? else {
                 return self.damaged_frame(gathered);
@@ -340,56 +306,92 @@ impl Reader {
         Ok(!gathered.runs.is_empty())
     }
 
-    /// In a sealed segment: goes on to the next run of the reader's shard; `false` where there is none before `end`.
-    fn jump(&mut self, end: u32) -> bool {
-        let Some(places) = &self.places else { return true };
-        if self.run > 0 && places.damaged.contains(&self.frame.offset) {
-            return true;
+    /// In a sealed segment: goes on to the next run of the reader's shard before `end`.
+    fn jump(&mut self, end: u32) -> Onward {
+        let Some(places) = &self.places else { return Onward::Frame };
+        if self.run > 0 && places.is_damaged(self.frame.offset) {
+            return Onward::Frame;
         }
-        let here = (self.frame.offset, self.run);
-        let next = places.runs.partition_point(|place| (place.frame, place.run) < here);
-        let Some(place) = places.runs.get(next).copied().filter(|place| place.frame < end) else {
+        let next = places.next(self.frame.offset, self.run);
+        let Some((place, detail)) = next.filter(|(place, _)| place.frame < end) else {
             self.go_to(Position::new(self.frame.segment, end));
-            return false;
+            return Onward::End;
         };
         self.go_to(Position::new(self.frame.segment, place.frame));
         if place.run != self.run {
             self.go_to_run(place.run);
         }
-        true
+        detail.map_or(Onward::Frame, Onward::Run)
     }
 
-    fn load_places(&mut self, located: &Located) -> Result<()> {
-        let (Some(shard), Some(summary)) = (self.shard, located.segment.summary()) else {
+    fn load_places(&mut self, located: &Located) {
+        let segment = &located.segment;
+        let Some(shard) = self.shard.filter(|_| segment.summary().is_some()) else {
             self.places = None;
-            return Ok(());
+            return;
         };
-        if self.places.as_ref().is_some_and(|places| places.segment == located.segment.index) {
-            return Ok(());
-        }
-        let (mut runs, mut damaged) = (Vec::new(), Vec::new());
-        if summary.presence.may_hold(shard) || summary.presence.may_hold(DAMAGED) {
+        if self.places.as_ref().is_none_or(|places| places.segment != segment.index) {
             // An index that is damaged, or that the retention takes away at this moment, is done without: the segment,
             // which is open, is walked frame by frame.
-            let disk = &*self.stream.engine.environment.disk;
-            let Ok(body) = located.segment.read_index_of(disk, |of| [shard, DAMAGED].contains(&of)) else {
-                self.places = None;
-                return Ok(());
-            };
-            let places = body.shards.iter().filter(|(of, _)| *of == DAMAGED);
-            damaged = places.flat_map(|(_, places)| places).map(|place| place.frame).collect();
-            runs = body.shards.into_iter().flat_map(|(_, runs)| runs).collect();
-            runs.sort_unstable_by_key(|place| (place.frame, place.run));
+            self.places = Places::read(segment, &*self.stream.engine.environment.disk, shard).ok();
         }
-        self.places = Some(Places { segment: located.segment.index, runs, damaged });
-        Ok(())
+    }
+
+    /// Gathers a run that the index describes; `false` where some of it is left, `None` where it is not what the index
+    /// says.
+    fn gather_described(
+        &mut self,
+        located: &Located,
+        detail: RunDetail,
+        gathered: &mut Gathered,
+    ) -> Result<Option<bool>> {
+        let run = RunView {
+            shard: self.shard.unwrap_or_default(),
+            first_sequence: detail.first_sequence,
+            records: detail.records,
+            arrival_ms: detail.arrival_ms,
+            payload: detail.payload..detail.payload + detail.payload_bytes,
+            read_at: None,
+        };
+        let is_read = self.places.as_ref().is_some_and(|places| places.are_read(detail.payload_bytes));
+        if run.payload.end > located.file.file_bytes() {
+            return Ok(None);
+        }
+        let known = gathered.runs.len();
+        let mut copy = Vec::new();
+        let payload = if is_read {
+            copy.resize(detail.payload_bytes as usize, 0);
+            let read = located.file.file.read_at(&mut copy, detail.payload.into());
+            read.map_err(|error| Error::io(format!("could not read {}", self.frame), error))?;
+            &copy
+        } else {
+            let range = run.payload.start as usize..run.payload.end as usize;
+            located.file.map()?.bytes(range).unwrap_or_default()
+        };
+        // What was read at an earlier call was other memory.
+        if (is_read || self.record == 0) && crc32c(payload) != detail.checksum {
+            self.from_sequence = self.from_sequence.max(detail.first_sequence + u64::from(self.record));
+            self.go_to_run(self.run);
+            return Ok(None);
+        }
+        let done = self.gather_run(&run, payload, gathered);
+        if let Some(taken) = gathered.runs.get_mut(known).filter(|_| is_read) {
+            taken.read_at = Some(gathered.read.len());
+            let start = taken.payload.start - run.payload.start;
+            gathered.read.extend_from_slice(&payload[start as usize..][..taken.payload.len()]);
+        }
+        if done == Some(true) {
+            self.go_to_run(self.run + 1);
+        }
+        Ok(done)
     }
 
     /// Gathers the frame's runs; `false` where the call is full before the frame is done.
     fn gather_frame(&mut self, located: &Located, head: &FrameHead<'_>, gathered: &mut Gathered) -> Result<bool> {
         while self.run < head.runs() {
-            if !head.is_of(self.run, self.shard) {
-                self.go_to_run(self.run + 1);
+            let next = head.next_of(self.run, self.shard);
+            if next > self.run {
+                self.go_to_run(next);
                 continue;
             }
             let Some(entry) = head.run(self.run) else { return self.damaged_run(head, gathered) };
@@ -414,7 +416,15 @@ impl Reader {
             if fresh && crc32c(payload) != entry.checksum {
                 return self.damaged_run(head, gathered);
             }
-            let Some(done) = self.gather_run(head, &entry, payload, start, gathered) else {
+            let run = RunView {
+                shard: entry.shard,
+                first_sequence: head.header.first_sequence + u64::from(entry.sequence_delta),
+                records: entry.records,
+                arrival_ms: head.header.arrival_ms,
+                payload: start..start + entry.payload_bytes,
+                read_at: None,
+            };
+            let Some(done) = self.gather_run(&run, payload, gathered) else {
                 return self.damaged_run(head, gathered);
             };
             if !done {
@@ -426,58 +436,50 @@ impl Reader {
     }
 
     /// Takes what fits of a run; `false` where some of it is left, `None` where its bytes are not so many records.
-    fn gather_run(
-        &mut self,
-        head: &FrameHead<'_>,
-        entry: &RunEntry,
-        payload: &[u8],
-        start: u32,
-        gathered: &mut Gathered,
-    ) -> Option<bool> {
-        let first_sequence = head.header.first_sequence + u64::from(entry.sequence_delta);
+    fn gather_run(&mut self, run: &RunView, payload: &[u8], gathered: &mut Gathered) -> Option<bool> {
         let mut records = Records::from_offset(payload, self.record_offset);
-        while self.record < entry.records && first_sequence + u64::from(self.record) < self.from_sequence {
+        while self.record < run.records && run.first_sequence + u64::from(self.record) < self.from_sequence {
             records.next()?;
             self.record += 1;
         }
         self.record_offset = records.offset();
         let (from, from_offset) = (self.record, records.offset());
-        let rest = (entry.records - from) as usize;
+        let rest = (run.records - from) as usize;
         let rest_bytes = payload.len() - from_offset;
         if rest > rest_bytes / RECORD_HEADER_BYTES {
             return None;
         }
         if rest <= gathered.records_left && rest_bytes <= gathered.bytes_left {
-            self.record = entry.records;
+            self.record = run.records;
             self.record_offset = payload.len();
         } else {
-            self.take_some(entry, &mut records, from_offset, gathered)?;
+            self.take_some(run, &mut records, from_offset, gathered)?;
         }
         let taken = self.record - from;
         if taken > 0 {
-            self.passed = first_sequence + u64::from(self.record);
+            self.passed = run.first_sequence + u64::from(self.record);
             gathered.records_left -= taken as usize;
             gathered.bytes_left = gathered.bytes_left.saturating_sub(self.record_offset - from_offset);
+            let start = run.payload.start;
             gathered.runs.push(RunView {
-                shard: entry.shard,
-                first_sequence: first_sequence + u64::from(from),
+                first_sequence: run.first_sequence + u64::from(from),
                 records: taken,
-                arrival_ms: head.header.arrival_ms,
                 payload: start + u32_of(from_offset)..start + u32_of(self.record_offset),
+                ..*run
             });
         }
-        Some(self.record == entry.records)
+        Some(self.record == run.records)
     }
 
     fn take_some(
         &mut self,
-        entry: &RunEntry,
+        run: &RunView,
         records: &mut Records<'_>,
         from_offset: usize,
         gathered: &mut Gathered,
     ) -> Option<()> {
         let from = self.record;
-        while self.record < entry.records && ((self.record - from) as usize) < gathered.records_left {
+        while self.record < run.records && ((self.record - from) as usize) < gathered.records_left {
             records.next()?;
             let over = records.offset() - from_offset > gathered.bytes_left;
             if over && (self.record > from || !gathered.runs.is_empty()) {

@@ -13,7 +13,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::reader::{Chunk, Reader, ReaderOptions, StartAt, Step, Visibility};
+use super::chunk::Chunk;
+use super::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
 use super::{Stream, StreamInner};
 use crate::error::{Error, Kind, Result};
 use crate::log::notify::{Registration, Trigger, Wake};

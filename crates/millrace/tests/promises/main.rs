@@ -17,4 +17,5 @@ mod races;
 mod repair;
 mod retention;
 mod support;
+mod wide;
 mod witness;
