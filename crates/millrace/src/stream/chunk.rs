@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::measured::flow_of;
 use crate::error::Result;
 use crate::log::segment::SegmentFile;
+use crate::metrics::flow::Flow;
 
 /// Verified records of one segment, still where they are on disk, or copied from there where that costs less.
 #[derive(Debug)]
@@ -34,6 +36,14 @@ pub struct RunView {
     pub payload: Range<u32>,
     // Where the chunk has a copy of them.
     pub(super) read_at: Option<usize>,
+}
+
+impl RunView {
+    /// How many records these are, and the bytes of their keys and data.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        flow_of(self.records, self.payload.end - self.payload.start)
+    }
 }
 
 impl Chunk {

@@ -1,12 +1,24 @@
 //! What a stream tells of itself: its metrics, and advice on its load.
 
+use super::chunk::{Chunk, RunView};
+use super::reader::{Reader, Step};
 use super::{Stream, StreamInner};
+use crate::error::Result;
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::metrics::advice::{Advice, Loads, advise};
 use crate::metrics::flow::Flow;
+use crate::metrics::meter::Begun;
 use crate::metrics::report::{StreamMetrics, Subscriptions};
 
 impl StreamInner {
+    fn count_read(&self, chunk: &Chunk, begun: Begun) {
+        let now_ms = self.engine.environment.clock.wall_ms();
+        let of_run = |run: &RunView| (run.shard, run.flow(), now_ms.saturating_sub(run.arrival_ms));
+        if self.meter.read(chunk.runs.iter().map(of_run), begun) {
+            self.engine.figures_changed();
+        }
+    }
+
     pub fn metrics(&self) -> StreamMetrics {
         self.meter.report(&self.name, &self.map, self.log.sync_latencies())
     }
@@ -45,6 +57,23 @@ impl Stream {
     /// Lets whoever serves subscriptions, which the engine does not see, count them with the stream's metrics.
     pub fn count_subscriptions(&self, count: impl FnOnce(&mut Subscriptions)) {
         self.0.meter.subscriptions(count);
+    }
+}
+
+impl Reader {
+    /// The next records, at most so many, and so many bytes unless the first record alone is larger.
+    ///
+    /// # Errors
+    /// `Corrupt` at damage, again and again until [`Reader::skip_damage`]; `Closed`, `StreamDeleting`, `Io`.
+    pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+        let begun = self.stream.meter.begin();
+        let step = self.next_uncounted(records_max, bytes_max);
+        match &step {
+            Ok(Step::Chunk(chunk)) => self.stream.count_read(chunk, begun),
+            Ok(Step::AtTail) => {}
+            Err(_) => self.stream.meter.read_failed(),
+        }
+        step
     }
 }
 

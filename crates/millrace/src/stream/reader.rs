@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::StreamInner;
 use super::chunk::{Chunk, RunView};
-use super::measured::flow_of;
 use super::places::{Onward, Places};
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
@@ -18,7 +17,6 @@ use crate::format::index::RunDetail;
 use crate::format::record::{RECORD_HEADER_BYTES, Records};
 use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
 use crate::log::walk::Located;
-use crate::metrics::meter::Begun;
 use crate::shard::ShardId;
 
 /// The size of a page of memory, in bytes.
@@ -72,7 +70,7 @@ pub enum Step {
 
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
 pub struct Reader {
-    stream: Arc<StreamInner>,
+    pub(super) stream: Arc<StreamInner>,
     shard: Option<u32>,
     visibility: Visibility,
     // The frame to look at next, the run in it, and the record in that run with its offset in the payload.
@@ -157,33 +155,9 @@ impl Reader {
         })
     }
 
-    /// The next records, at most so many, and so many bytes unless the first record alone is larger.
-    ///
-    /// # Errors
-    /// `Corrupt` at damage, again and again until [`Reader::skip_damage`]; `Closed`, `StreamDeleting`, `Io`.
-    pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
-        let begun = self.stream.meter.begin();
-        let step = self.next_step(records_max, bytes_max);
-        match &step {
-            Ok(Step::Chunk(chunk)) => self.count(chunk, begun),
-            Ok(Step::AtTail) => {}
-            Err(_) => self.stream.meter.read_failed(),
-        }
-        step
-    }
-
-    fn count(&self, chunk: &Chunk, begun: Begun) {
-        let now_ms = self.stream.engine.environment.clock.wall_ms();
-        let of_run = |run: &RunView| {
-            let flow = flow_of(run.records, run.payload.end - run.payload.start);
-            (run.shard, flow, now_ms.saturating_sub(run.arrival_ms))
-        };
-        if self.stream.meter.read(chunk.runs.iter().map(of_run), begun) {
-            self.stream.engine.figures_changed();
-        }
-    }
-
-    fn next_step(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+    /// The next records, at most so many, and so many bytes unless the first record alone is larger. The stream's meter
+    /// does not hear of it.
+    pub(super) fn next_uncounted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
         self.stream.check_usable()?;
         self.skip_trimmed();
         let log = Arc::clone(&self.stream.log);
