@@ -7,6 +7,16 @@ export { Millrace } from './millrace.js'
 export { Stream } from './stream.js'
 export type { PutResult } from './put-result.js'
 export { Reader } from './reader.js'
+export { Consumer } from './consumer.js'
+export { Subscription, type SubscribeOptions, type SubscriptionEvent } from './subscription.js'
+export { Message, Queue, type Receipt, type Settled, type SettleFailure } from './queue.js'
+export type {
+  CreateQueueOptions,
+  QueueAttributes,
+  QueueMetrics,
+  QueueSummary,
+  ReceiveOptions,
+} from './queue-options.js'
 export { Batch, StreamRecord } from './batch.js'
 export { json, lz4, raw, type Codec } from './codec.js'
 export { ERROR_CODES, MillraceError, type ErrorCode } from './errors.js'
@@ -25,5 +35,20 @@ export type {
   StreamSummary,
 } from './options.js'
 export { retry, type RetryOptions } from './retry.js'
+export type {
+  Advice,
+  Flow,
+  HotKey,
+  HotShard,
+  KeyMetrics,
+  Latencies,
+  Observation,
+  OperationMetrics,
+  Passed,
+  ReplayedMetrics,
+  ShardMetrics,
+  StreamMetrics,
+  SubscriptionMetrics,
+} from './metrics.js'
 export type { RepairedStream, RepairOptions, RepairReport } from './repair.js'
 export type { Damage, VerifyOptions, VerifyReport } from './verify.js'

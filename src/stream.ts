@@ -1,20 +1,32 @@
 /**
  * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
  */
-import type { NativeStream } from './binding.js'
+import type { NativeConsumer, NativeReadRequest, NativeReader, NativeStream } from './binding.js'
 import type { RecordSource } from './batch.js'
-import { checkWhole } from './checks.js'
+import { checkName, checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
-import { aborted, closed, mapped, mappedAsync, type MillraceError } from './errors.js'
+import { Consumer } from './consumer.js'
+import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
 import { describeStream, nativeStart, shardNumber } from './describe.js'
 import { retentionHours } from './duration.js'
 import { Bell, notifier } from './events.js'
+import {
+  parseAdvice,
+  parseMetrics,
+  parseReplayed,
+  type Advice,
+  type ReplayedMetrics,
+  type StreamMetrics,
+} from './metrics.js'
 import type { PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
 import type { Appender } from './put.js'
 import { PutGroup, type PutResult } from './put-result.js'
+import { Queue } from './queue.js'
+import { describeQueue, nativeQueueOptions, type CreateQueueOptions, type QueueSummary } from './queue-options.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
 import { parseHashKey } from './staging.js'
+import { Subscription, type SubscribeOptions } from './subscription.js'
 
 /** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
 const RECORDS_DEFAULT = 1024
@@ -45,6 +57,7 @@ export class Stream<T = Uint8Array> {
   readonly #source: RecordSource<T>
   readonly #segments = new Segments()
   readonly #readers = new Set<Reader<T>>()
+  readonly #queues = new Set<Queue<T>>()
   /** What readers wait for that see records before their sync, and after it. */
   #publishedBell: Bell | undefined
   #durableBell: Bell | undefined
@@ -177,38 +190,135 @@ export class Stream<T = Uint8Array> {
    * }
    */
   read(options: ReadOptions = {}): Reader<T> {
+    const { native } = this.#setup
+    return this.#open(options, (request, bell) => native.openReader(request, notifier(), bell.id))
+  }
+
+  /**
+   * Registers a consumer, which reads through pipes of its own. It is durable when the promise resolves.
+   *
+   * Rejects with `ERR_MILLRACE_CONSUMER_EXISTS`, `ERR_MILLRACE_LIMIT_EXCEEDED` (1,000 consumers and queues a stream),
+   * `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const billing = await clicks.registerConsumer('billing', { tags: { team: 'money' } })
+   */
+  async registerConsumer(
+    name: string,
+    options: {
+      /**
+       * Notes of an operator: at most 50.
+       * @default {}
+       */
+      readonly tags?: Readonly<Record<string, string>>
+    } = {},
+  ): Promise<Consumer<T>> {
     this.#checkOpen()
-    const { native, copyOnly } = this.#setup
-    const maxRecords = checkWhole('maxRecords', options.maxRecords ?? RECORDS_DEFAULT, 1, RECORDS_MAX)
-    const maxBytes = checkWhole('maxBytes', options.maxBytes ?? BYTES_DEFAULT, 1, 0x7fff_ffff)
-    const request = {
-      ...nativeStart(options.from ?? 'LATEST'),
-      ...(options.shard === undefined ? {} : { shard: shardNumber(options.shard) }),
-      published: options.visibility === 'published',
-      copy: copyOnly || options.copy === true,
-      maxRecords,
-      maxBytes,
+    checkName('name', name)
+    return this.#consumer(await mappedAsync(() => this.#setup.native.registerConsumer(name, { ...options.tags })))
+  }
+
+  /** The registered consumer of this name. Throws `ERR_MILLRACE_CONSUMER_NOT_FOUND` where there is none. */
+  consumer(name: string): Consumer<T> {
+    this.#checkOpen()
+    checkName('name', name)
+    return this.#consumer(mapped(() => this.#setup.native.consumer(name)))
+  }
+
+  /** All registered consumers, in the order of their registration. */
+  consumers(): Consumer<T>[] {
+    this.#checkOpen()
+    return mapped(() => this.#setup.native.listConsumers()).map((consumer) => this.#consumer(consumer))
+  }
+
+  /**
+   * Creates a queue, which hands out each record until it is acknowledged, and opens it. It is durable when the promise
+   * resolves.
+   *
+   * Rejects with `ERR_MILLRACE_QUEUE_EXISTS` (unless `ifNotExists`), `ERR_MILLRACE_LIMIT_EXCEEDED` (1,000 consumers and
+   * queues a stream), `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_DISK_FULL`, `ERR_MILLRACE_STREAM_DELETING` or
+   * `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const shipping = await orders.createQueue('shipping', { from: 'TRIM_HORIZON', visibilitySeconds: 60 })
+   */
+  async createQueue(name: string, options: CreateQueueOptions = {}): Promise<Queue<T>> {
+    this.#checkOpen()
+    checkName('name', name)
+    try {
+      await this.#setup.native.createQueue(name, nativeQueueOptions(options))
+    } catch (thrown) {
+      const error = fromNative(thrown)
+      if (error.code !== 'ERR_MILLRACE_QUEUE_EXISTS' || options.ifNotExists !== true) throw error
     }
-    const bell = request.published ? (this.#publishedBell ??= new Bell()) : (this.#durableBell ??= new Bell())
-    const reader = new Reader<T>({
-      open: () => native.openReader(request, notifier(), bell.id),
+    return await this.queue(name)
+  }
+
+  /** Opens a queue. Rejects with `ERR_MILLRACE_QUEUE_NOT_FOUND`, or as {@link createQueue} does. */
+  async queue(name: string): Promise<Queue<T>> {
+    this.#checkOpen()
+    checkName('name', name)
+    const bell = this.#bell(false)
+    const native = await mappedAsync(() => this.#setup.native.openQueue(name, notifier(), bell.id))
+    const queue = new Queue<T>({
+      name,
+      native,
+      stream: this.#setup.native,
       bell,
-      source: this.#source,
-      segments: this.#segments,
-      follow: options.follow ?? true,
-      polled: options.mode === 'polled',
-      maxRecords,
-      signal: options.signal,
-      onClose: (ended) => this.#readers.delete(ended),
+      decode: this.#source.decode,
+      checkOpen: () => this.#checkOpen(),
+      onClose: (ended) => this.#queues.delete(ended),
     })
-    this.#readers.add(reader)
-    return reader
+    this.#queues.add(queue)
+    return queue
+  }
+
+  /** All queues, in the order of their creation. */
+  queues(): QueueSummary[] {
+    this.#checkOpen()
+    return mapped(() => this.#setup.native.listQueues()).map(describeQueue)
   }
 
   /** The stream's settings, shards and sizes as they are now. */
   describe(): StreamDescription {
     this.#checkOpen()
     return describeStream(mapped(() => this.#setup.native.describe()))
+  }
+
+  /**
+   * What has happened in the stream since it was opened: totals, rates, durations, ages and heavy keys, for the stream
+   * and each shard. All threads of the process count together.
+   *
+   * @example
+   * const { incoming, keys } = clicks.metrics()
+   * console.log(incoming.minute.records, 'records a second, most of', keys[0]?.key)
+   */
+  metrics(): StreamMetrics {
+    this.#checkOpen()
+    return parseMetrics(mapped(() => this.#setup.native.metrics()))
+  }
+
+  /**
+   * What to do about the load of the last minute: which hot shard to split and where, which key to spread over several,
+   * which cold neighbours to merge. Empty where all is well.
+   *
+   * @example
+   * for (const { text } of clicks.advise()) console.log(text)
+   */
+  advise(): Advice[] {
+    this.#checkOpen()
+    return parseAdvice(mapped(() => this.#setup.native.advise()))
+  }
+
+  /**
+   * Metrics and advice from the records themselves, those of the last minute before the newest one: for a store that was
+   * opened only now. It reads that minute, in a thread of its own.
+   *
+   * Rejects with `ERR_MILLRACE_CORRUPT`, `ERR_MILLRACE_IO`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   */
+  async replayMetrics(): Promise<ReplayedMetrics> {
+    this.#checkOpen()
+    return parseReplayed(await mappedAsync(() => this.#setup.native.replayMetrics()))
   }
 
   /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
@@ -225,9 +335,58 @@ export class Stream<T = Uint8Array> {
     } finally {
       this.#closed = true
       for (const reader of this.#readers) reader.closeWith(error)
+      for (const queue of this.#queues) queue.closeWith(error)
       this.#publishedBell?.close()
       this.#durableBell?.close()
     }
+  }
+
+  /** Opens a reader, or what reads as one. */
+  #open(options: ReadOptions, open: (request: NativeReadRequest, bell: Bell) => NativeReader): Reader<T> {
+    this.#checkOpen()
+    const { copyOnly } = this.#setup
+    const maxRecords = checkWhole('maxRecords', options.maxRecords ?? RECORDS_DEFAULT, 1, RECORDS_MAX)
+    const maxBytes = checkWhole('maxBytes', options.maxBytes ?? BYTES_DEFAULT, 1, 0x7fff_ffff)
+    const request = {
+      ...nativeStart(options.from ?? 'LATEST'),
+      ...(options.shard === undefined ? {} : { shard: shardNumber(options.shard) }),
+      published: options.visibility === 'published',
+      copy: copyOnly || options.copy === true,
+      maxRecords,
+      maxBytes,
+    }
+    const bell = this.#bell(request.published)
+    const reader = new Reader<T>({
+      open: () => open(request, bell),
+      bell,
+      source: this.#source,
+      segments: this.#segments,
+      follow: options.follow ?? true,
+      polled: options.mode === 'polled',
+      maxRecords,
+      signal: options.signal,
+      onClose: (ended) => this.#readers.delete(ended),
+    })
+    this.#readers.add(reader)
+    return reader
+  }
+
+  /** What rings for those who see records before their sync, or after it. */
+  #bell(published: boolean): Bell {
+    return published ? (this.#publishedBell ??= new Bell()) : (this.#durableBell ??= new Bell())
+  }
+
+  #consumer(consumer: NativeConsumer): Consumer<T> {
+    const { native } = this.#setup
+    const subscribe = (name: string, options: SubscribeOptions): Subscription<T> => {
+      let opened: NativeReader | undefined
+      const reader = this.#open(options, (request, bell) => {
+        opened = native.openSubscription(name, request, notifier(), bell.id)
+        return opened
+      })
+      return new Subscription<T>({ reader, native: () => opened as NativeReader, source: this.#source })
+    }
+    return new Consumer<T>({ native, consumer, subscribe })
   }
 
   #checkOpen(): void {

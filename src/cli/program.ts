@@ -14,6 +14,7 @@ import { registerPut } from './commands/put.js'
 import { registerRepair } from './commands/repair.js'
 import { registerRetention } from './commands/retention.js'
 import { registerTail } from './commands/tail.js'
+import { registerTop } from './commands/top.js'
 import { registerVerify } from './commands/verify.js'
 import { EXIT_CODES_HELP } from './exit.js'
 
@@ -41,6 +42,7 @@ export function program(done: (exitCode: number) => void): Command {
   registerPut(command, register)
   registerIngest(command, register)
   registerTail(command, register)
+  registerTop(command, register)
   registerExport(command, register)
   registerRetention(command, register)
   registerVerify(command, register)

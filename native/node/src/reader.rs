@@ -16,6 +16,7 @@ use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
 
 use crate::buffers::{NativeSegment, tail_buffer};
+use crate::consumers::Source;
 use crate::error::{coded, internal};
 use crate::handles::Table;
 use crate::notifier::Bell;
@@ -41,6 +42,7 @@ pub struct NativeReader {
 
 /// How a reader hands records over.
 pub struct Delivery {
+    pub shard: Option<u32>,
     pub visibility: Visibility,
     pub copy: bool,
     pub records_max: usize,
@@ -49,7 +51,9 @@ pub struct Delivery {
 
 struct OpenReader {
     stream: Stream,
-    reader: millrace::Reader,
+    source: Source,
+    // All records below were handed out when nothing more was there: what was fetched since may be on its way.
+    passed_at_tail: u64,
     delivery: Delivery,
     bell: Arc<Bell>,
     pending: Option<Pending>,
@@ -67,10 +71,11 @@ struct Pending {
 }
 
 impl NativeReader {
-    pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, bell: Arc<Bell>) -> Self {
+    pub fn new(stream: Stream, source: Source, delivery: Delivery, bell: Arc<Bell>) -> Self {
         let open = OpenReader {
             stream,
-            reader,
+            passed_at_tail: source.reader().passed_sequence(),
+            source,
             delivery,
             bell,
             pending: None,
@@ -138,7 +143,17 @@ impl NativeReader {
     /// Goes on behind the damage at which [`reader_next`] stopped.
     #[napi(catch_unwind)]
     pub fn skip_damage(&self) -> napi::Result<()> {
-        self.with(|open| open.reader.skip_damage().map_err(|error| coded(&error)))
+        self.with(|open| open.source.skip_damage().map_err(|error| coded(&error)))
+    }
+
+    /// The sequence number behind which the reader stood when it was last at the tail, or else where it began. It moves
+    /// on where nothing was written for this reader, too.
+    #[napi(catch_unwind)]
+    pub fn continuation(&self) -> napi::Result<String> {
+        self.with(|open| {
+            let shard = open.delivery.shard.unwrap_or(0);
+            Ok(open.stream.sequence_number(shard, open.passed_at_tail.saturating_sub(1)))
+        })
     }
 
     /// Holds the segment that the last descriptors point into.
@@ -185,7 +200,7 @@ impl OpenReader {
                 return Ok(outcome);
             }
             for _ in 0..SPINS_PER_CLOCK {
-                if !self.reader.is_at_tail() {
+                if !self.source.reader().is_at_tail() {
                     break;
                 }
             }
@@ -225,12 +240,13 @@ impl OpenReader {
     }
 
     fn fetch_once(&mut self) -> millrace::Result<bool> {
-        match self.reader.next(self.delivery.records_max, self.delivery.bytes_max)? {
+        match self.source.next(self.delivery.records_max, self.delivery.bytes_max)? {
             Step::Chunk(chunk) => {
                 self.pending = Some(Pending { chunk, run: 0, cursor: None });
                 Ok(true)
             }
             Step::AtTail => {
+                self.passed_at_tail = self.source.reader().passed_sequence();
                 self.ahead.stop();
                 Ok(false)
             }
@@ -286,7 +302,9 @@ impl OpenReader {
     }
 
     fn finish(&mut self, window: &mut Window<'_>) {
-        let behind = self.reader.millis_behind_latest();
+        // Who has records left of a chunk that reaches the tail is not there yet.
+        let left = self.pending.as_ref().is_some_and(|pending| pending.run < pending.chunk.runs.len());
+        let behind = self.source.reader().millis_behind_latest().max(u64::from(left));
         window.set(Slot::MillisBehind, u32::try_from(behind).unwrap_or(u32::MAX));
         let Some(pending) = &self.pending else { return };
         self.last_file = Some(Arc::clone(&pending.chunk.file));

@@ -6,9 +6,11 @@ use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, 
 use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 
+use crate::consumers::{ReadPlan, Source};
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
+use crate::metrics::{json, replayed, told};
 use crate::notifier::{Alarm, Bell, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
 use crate::task::{Blocking, promise};
@@ -65,6 +67,11 @@ impl NativeStream {
             after_sync: OnceLock::new(),
             handle: OnceLock::new(),
         }
+    }
+
+    /// The engine's handle.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
     }
 }
 
@@ -226,6 +233,25 @@ impl NativeStream {
         describe(&self.stream.describe())
     }
 
+    /// What has happened in the stream since it was opened, as JSON.
+    #[napi(catch_unwind)]
+    pub fn metrics(&self) -> napi::Result<String> {
+        json(&self.stream.metrics()).map_err(|error| coded(&error))
+    }
+
+    /// Both from the records of the log's last minute, as JSON.
+    #[napi(ts_return_type = "Promise<string>", catch_unwind)]
+    pub fn replay_metrics(&self) -> AsyncTask<Blocking<String>> {
+        let stream = self.stream.clone();
+        promise(move || replayed(&stream))
+    }
+
+    /// What to do about its load, as JSON.
+    #[napi(catch_unwind)]
+    pub fn advise(&self) -> napi::Result<String> {
+        told(&self.stream.advise()).map_err(|error| coded(&error))
+    }
+
     /// A reader. The readers of one visibility share a wake-up, whose id is the `wake_id` of the first.
     #[napi(catch_unwind)]
     pub fn open_reader(
@@ -234,19 +260,39 @@ impl NativeStream {
         notifier: &NativeNotifier,
         wake_id: u32,
     ) -> napi::Result<NativeReader> {
+        self.open(request, notifier, wake_id, |stream, ReadPlan { shard, from, visibility }| {
+            Ok(Source::Reader(Box::new(stream.reader(ReaderOptions { shard, from, visibility })?)))
+        })
+    }
+
+    /// Opens what a request to read comes to.
+    pub fn open(
+        &self,
+        request: NativeReadRequest,
+        notifier: &NativeNotifier,
+        wake_id: u32,
+        open: impl FnOnce(&Stream, ReadPlan) -> millrace::Result<Source>,
+    ) -> napi::Result<NativeReader> {
         let visibility = if request.published { Visibility::Published } else { Visibility::Durable };
-        let from = self.start_at(&request).map_err(|error| coded(&error))?;
-        let options = ReaderOptions { shard: request.shard, from, visibility };
-        let reader = self.stream.reader(options).map_err(|error| coded(&error))?;
+        let plan = self.start_at(&request).map(|from| ReadPlan { shard: request.shard, from, visibility });
+        let source = plan.and_then(|plan| open(&self.stream, plan)).map_err(|error| coded(&error))?;
         let delivery = Delivery {
+            shard: request.shard,
             visibility,
             copy: request.copy,
             records_max: request.max_records as usize,
             bytes_max: request.max_bytes as usize,
         };
-        let bell = if request.published { &self.before_sync } else { &self.after_sync };
-        let bell = bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id))));
-        Ok(NativeReader::new(self.stream.clone(), reader, delivery, Arc::clone(bell)))
+        Ok(NativeReader::new(self.stream.clone(), source, delivery, self.bell(visibility, notifier, wake_id)))
+    }
+
+    /// What rings for those who see records at this moment; made with the `wake_id` of the first who asks.
+    pub fn bell(&self, visibility: Visibility, notifier: &NativeNotifier, wake_id: u32) -> Arc<Bell> {
+        let bell = match visibility {
+            Visibility::Published => &self.before_sync,
+            Visibility::Durable => &self.after_sync,
+        };
+        Arc::clone(bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id)))))
     }
 
     fn start_at(&self, request: &NativeReadRequest) -> millrace::Result<StartAt> {

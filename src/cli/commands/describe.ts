@@ -3,18 +3,21 @@ import type { Command } from 'commander'
 import type { StreamDescription } from '../../index.js'
 import type { Register } from '../command.js'
 import { bytes, count, durability, fields, plural, retention, table } from '../format.js'
+import { hotReport } from '../hot.js'
 import { Progress } from '../progress.js'
 import { commonOptions, openBytes, type CommandResult, type CommonOptions, type Session } from '../session.js'
 import { countShards, shardChart, type ShardCount } from '../shard-count.js'
 
 interface DescribeOptions extends CommonOptions {
   readonly count?: true
+  readonly hot?: true
 }
 
 const EXAMPLES = `
 Examples:
   $ millrace describe clicks
   $ millrace describe clicks --count        # reads the stream: records and bytes of each shard, as a chart
+  $ millrace describe clicks --hot          # the load of the log's last minute by shard and key, and what to do about it
   $ millrace describe clicks --json | jq '.shardList[].shardId'`
 
 /** Adds the command to the program. */
@@ -25,6 +28,7 @@ export function registerDescribe(program: Command, register: Register): void {
     .argument('<stream>', 'name of the stream')
   commonOptions(command)
     .option('-c, --count', 'read the stream and count records and bytes of each shard')
+    .option('--hot', "read the log's last minute and show hot shards, heavy keys and advice")
     .addHelpText('after', EXAMPLES)
   register(command, describe)
 }
@@ -32,6 +36,12 @@ export function registerDescribe(program: Command, register: Register): void {
 async function describe(session: Session, options: DescribeOptions, name: string): CommandResult {
   await session.withStore('existing', async (store) => {
     const stream = await openBytes(store, name)
+    if (options.hot === true) {
+      const replayed = await stream.replayMetrics()
+      if (session.json) session.out.json(replayed)
+      else session.out.line(hotReport(replayed.metrics, replayed.advice))
+      return
+    }
     const description = stream.describe()
     let counts: ShardCount[] | undefined
     if (options.count === true) {

@@ -211,6 +211,11 @@ impl Log {
         Err(Error::new(Kind::Poisoned, message))
     }
 
+    /// When the newest frame arrived, in milliseconds since 1970.
+    pub fn last_arrival_ms(&self) -> u64 {
+        self.writer.lock().last_arrival_ms
+    }
+
     /// How long syncs took.
     pub fn sync_latencies(&self) -> Latencies {
         self.syncs.lock().read(self.environment.clock.monotonic_ms() / 1_000)

@@ -12,7 +12,7 @@ mod reading;
 
 use std::path::Path;
 
-use crate::control::{CleanTail, StreamEntry, journal};
+use crate::control::{CleanTail, QueueEntry, StreamEntry, journal};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::format::Position;
@@ -169,6 +169,9 @@ fn copy_stream(
         last_arrival_ms: tail.last_arrival_ms,
     });
     let name = entry.name.clone();
+    // How far a queue has come is not copied. Its records are, and it hands them out again.
+    let begins_again = |queue: &QueueEntry| format!("queue {} begins again where it began", queue.name);
+    repair.damages.extend(entry.queues.iter().map(|queue| Damage::note(&name, &begins_again(queue))));
     repair.damages.extend(damages.iter().cloned());
     repair.damages.extend(findings.into_iter().map(|finding| Damage::of(&name, finding, stream.codec())));
     let complaints = examined.disk.complaints(&remains.config.directory);

@@ -8,6 +8,7 @@ pub(crate) mod pack;
 mod places;
 pub mod queues;
 pub mod reader;
+mod replayed;
 mod retention;
 mod single;
 pub mod staged;

@@ -269,6 +269,12 @@ impl Subscription {
         }
     }
 
+    /// The reader below: where the subscription stands.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// How long it may be until an event is due without records.
     #[must_use]
     pub fn idle(&self) -> Duration {
