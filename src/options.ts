@@ -151,6 +151,13 @@ export interface ReadOptions {
    */
   readonly shard?: string
   /**
+   * With `shard`: whether the reader goes on into the shards that it is split and merged into, each behind its parents,
+   * so that the order of each key is kept. Without, it ends at the end of a closed shard and tells its
+   * {@link Reader.childShards}.
+   * @default false
+   */
+  readonly withChildren?: boolean
+  /**
    * Whether the reader waits at the tail for more. With `false` it ends there.
    * @default true
    */
@@ -203,6 +210,36 @@ export interface StreamSummary {
   readonly createdAt: Date
 }
 
+/** Options of {@link Stream.splitShard}, {@link Stream.mergeShards} and {@link Stream.updateShardCount}. */
+export interface ReshardOptions {
+  /**
+   * Whether to say only what would be opened: the call is refused as the change would be, and changes nothing.
+   * @default false
+   */
+  readonly dryRun?: boolean
+}
+
+/** Which shards {@link Stream.listShards} lists; as `ShardFilter` of Kinesis. A time before the trim horizon is the horizon. */
+export type ShardFilter =
+  /** Those that were open at the oldest record that is kept. */
+  | 'AT_TRIM_HORIZON'
+  /** All that can be read: those that are open, and the closed ones whose records have not all expired. */
+  | 'FROM_TRIM_HORIZON'
+  /** Those that are open. */
+  | 'AT_LATEST'
+  | {
+      /** Those whose ids come after this one. */
+      readonly afterShardId: string
+    }
+  | {
+      /** Those that were open at this time: a `Date`, or milliseconds since the epoch. */
+      readonly atTimestamp: Date | number
+    }
+  | {
+      /** Those that are open, and the closed ones that were still open at this time: a `Date`, or milliseconds. */
+      readonly fromTimestamp: Date | number
+    }
+
 /** One shard in a {@link StreamDescription}. */
 export interface ShardDescription {
   /** Such as `'shardId-000000000000'`. */
@@ -214,11 +251,24 @@ export interface ShardDescription {
     /** The last hash key of the shard. */
     readonly endingHashKey: string
   }
+  /** `'closed'` once it was split or merged: it can be read until its records have expired. */
+  readonly status: 'open' | 'closed'
+  /** Its records have sequence numbers in this range. */
+  readonly sequenceNumberRange: {
+    /** No record of the shard has a lower one. */
+    readonly startingSequenceNumber: string
+    /** No record of the shard has a higher one; `undefined` while it is open. */
+    readonly endingSequenceNumber: string | undefined
+  }
+  /** The shard that was split into it, or the first of the two that were merged. */
+  readonly parentShardId: string | undefined
+  /** The other one of the two shards that were merged. */
+  readonly adjacentParentShardId: string | undefined
 }
 
 /** What {@link Stream.describe} returns. */
 export interface StreamDescription extends StreamSummary {
-  /** The stream's shards, in the order of their hash keys. */
+  /** The stream's shards, open and closed, in the order of their ids. */
   readonly shardList: readonly ShardDescription[]
   /** Largest record in bytes. */
   readonly maxRecordBytes: number

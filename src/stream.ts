@@ -1,13 +1,20 @@
 /**
  * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
  */
-import type { NativeConsumer, NativeReadRequest, NativeReader, NativeStream } from './binding.js'
+import type {
+  NativeConsumer,
+  NativeReadRequest,
+  NativeReader,
+  NativeReshard,
+  NativeShard,
+  NativeStream,
+} from './binding.js'
 import type { RecordSource } from './batch.js'
 import { checkName, checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
 import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
-import { describeStream, nativeStart, shardNumber } from './describe.js'
+import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
 import { retentionHours } from './duration.js'
 import { Bell, notifier } from './events.js'
 import {
@@ -18,7 +25,15 @@ import {
   type ReplayedMetrics,
   type StreamMetrics,
 } from './metrics.js'
-import type { PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
+import type {
+  PutRecord,
+  ReadOptions,
+  ReshardOptions,
+  Retention,
+  ShardDescription,
+  ShardFilter,
+  StreamDescription,
+} from './options.js'
 import type { Appender } from './put.js'
 import { PutGroup, type PutResult } from './put-result.js'
 import { Queue } from './queue.js'
@@ -321,6 +336,78 @@ export class Stream<T = Uint8Array> {
     return parseReplayed(await mappedAsync(() => this.#setup.native.replayMetrics()))
   }
 
+  /**
+   * The shards that a filter lets pass, by default all that can be read, in the order of their ids.
+   *
+   * Throws `ERR_MILLRACE_INVALID_ARGUMENT` for a time in the future, `ERR_MILLRACE_SHARD_NOT_FOUND`,
+   * `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const open = clicks.listShards({ filter: 'AT_LATEST' })
+   */
+  listShards(options: { readonly filter?: ShardFilter } = {}): readonly ShardDescription[] {
+    this.#checkOpen()
+    const filter = nativeFilter(options.filter ?? 'FROM_TRIM_HORIZON')
+    return mapped(() => this.#setup.native.listShards(filter)).map(describeShard)
+  }
+
+  /**
+   * Splits an open shard in two and resolves with them: the hash keys of the upper one begin at `at`, by default in the
+   * middle. From then on records go to the children; the parent can be read until its records have expired. Writing and
+   * reading go on meanwhile.
+   *
+   * Rejects with `ERR_MILLRACE_SHARD_NOT_FOUND`, with `ERR_MILLRACE_INVALID_ARGUMENT` for a shard that is closed or a
+   * hash key that is not greater than one plus the shard's starting hash key and less than its ending one, with
+   * `ERR_MILLRACE_LIMIT_EXCEEDED`, `ERR_MILLRACE_STREAM_DELETING`, `ERR_MILLRACE_DISK_FULL`, `ERR_MILLRACE_POISONED` or
+   * `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const [lower, upper] = await clicks.splitShard('shardId-000000000000')
+   */
+  async splitShard(
+    shardId: string,
+    options: { readonly at?: bigint | string } & ReshardOptions = {},
+  ): Promise<readonly ShardDescription[]> {
+    this.#checkOpen()
+    const [shard, at] = [shardNumber(shardId), parseHashKey(options.at, 'at')?.toString()]
+    if (options.dryRun === true) return this.#plan({ shard, ...(at === undefined ? {} : { at }) })
+    return (await mappedAsync(() => this.#setup.native.splitShard(shard, at))).map(describeShard)
+  }
+
+  /**
+   * Merges two open shards whose hash keys adjoin into one, and resolves with it.
+   *
+   * Rejects as {@link splitShard} does, with `ERR_MILLRACE_INVALID_ARGUMENT` for shards that are closed or do not adjoin.
+   *
+   * @example
+   * const merged = await clicks.mergeShards('shardId-000000000001', 'shardId-000000000002')
+   */
+  async mergeShards(shardId: string, adjacentShardId: string, options: ReshardOptions = {}): Promise<ShardDescription> {
+    this.#checkOpen()
+    const [shard, adjacent] = [shardNumber(shardId), shardNumber(adjacentShardId)]
+    if (options.dryRun === true) return this.#plan({ shard, adjacent })[0] as ShardDescription
+    const [merged] = await mappedAsync(() => this.#setup.native.mergeShards(shard, adjacent))
+    return describeShard(merged as NativeShard)
+  }
+
+  /**
+   * Changes the number of open shards to `count`, all of the same size, in one step. Resolves with the shards that were
+   * opened for it; those that had the right size already stay.
+   *
+   * Rejects as {@link splitShard} does, with `ERR_MILLRACE_INVALID_ARGUMENT` for more than double the present number, less
+   * than half of it or more than 10,000, and with `ERR_MILLRACE_LIMIT_EXCEEDED` when it was changed ten times within 24
+   * hours.
+   *
+   * @example
+   * await clicks.updateShardCount(8)
+   */
+  async updateShardCount(count: number, options: ReshardOptions = {}): Promise<readonly ShardDescription[]> {
+    this.#checkOpen()
+    checkWhole('count', count, 1, 10_000)
+    if (options.dryRun === true) return this.#plan({ count })
+    return (await mappedAsync(() => this.#setup.native.updateShardCount(count))).map(describeShard)
+  }
+
   /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
   async setRetention(retention: Retention): Promise<void> {
     this.#checkOpen()
@@ -350,6 +437,7 @@ export class Stream<T = Uint8Array> {
     const request = {
       ...nativeStart(options.from ?? 'LATEST'),
       ...(options.shard === undefined ? {} : { shard: shardNumber(options.shard) }),
+      children: options.withChildren === true,
       published: options.visibility === 'published',
       copy: copyOnly || options.copy === true,
       maxRecords,
@@ -387,6 +475,10 @@ export class Stream<T = Uint8Array> {
       return new Subscription<T>({ reader, native: () => opened as NativeReader, source: this.#source })
     }
     return new Consumer<T>({ native, consumer, subscribe })
+  }
+
+  #plan(change: NativeReshard): ShardDescription[] {
+    return mapped(() => this.#setup.native.planReshard(change)).map(describeShard)
   }
 
   #checkOpen(): void {

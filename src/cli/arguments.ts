@@ -13,6 +13,20 @@ export function positiveInteger(text: string): number {
   return value
 }
 
+/** A whole number of at least 0. */
+export function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('Expected a whole number.')
+  return value
+}
+
+/** One more `key=value` beside those before it. */
+export function tag(text: string, before: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
+  if (key === undefined || value === undefined) throw new InvalidArgumentError('Expected key=value.')
+  return { ...before, [key]: value }
+}
+
 /** Bytes: a whole number, with k, m or g (KiB, MiB, GiB) behind it if wanted. */
 export function size(text: string): number {
   const match = /^(\d+)([kmg]?)(?:i?b)?$/i.exec(text)

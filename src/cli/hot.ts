@@ -1,5 +1,5 @@
 /** The load of a stream by shard and key, as a chart, with the engine's advice in words. */
-import type { Advice, KeyMetrics, ShardMetrics, StreamMetrics } from '../index.js'
+import type { Advice, KeyMetrics, ShardDescription, ShardMetrics, Stream, StreamMetrics } from '../index.js'
 import { bar, bytes, plural, rate, table } from './format.js'
 
 const BAR_CELLS = 24
@@ -10,13 +10,47 @@ const HEAVY_SHARE = 0.01
 /** A record's load is its bytes, but no less than this: as the engine weighs it. */
 const RECORD_LOAD = 1_024
 
-/** The shards of a stream by their load of the last minute, the heavy keys, and what to do. */
-export function hotReport(metrics: StreamMetrics, advice: readonly Advice[]): string {
+/** What was done to follow a piece of advice. */
+export interface Applied {
+  readonly kind: 'split' | 'merge'
+  /** The shards that are closed now. */
+  readonly parents: readonly string[]
+  /** The shards that take their hash keys. */
+  readonly children: readonly string[]
+}
+
+/** Splits and merges as advised. A key that should be spread is for its producers to spread. */
+export async function applyAdvice(stream: Stream, advice: readonly Advice[]): Promise<Applied[]> {
+  const applied: Applied[] = []
+  for (const one of advice) {
+    if (one.kind === 'split') {
+      const { shardId } = one.hot
+      const children = await stream.splitShard(shardId, { at: one.startingHashKey })
+      applied.push({ kind: 'split', parents: [shardId], children: children.map(named) })
+    } else if (one.kind === 'merge') {
+      const { shardId, adjacentShardId } = one
+      const child = await stream.mergeShards(shardId, adjacentShardId)
+      applied.push({ kind: 'merge', parents: [shardId, adjacentShardId], children: [named(child)] })
+    }
+  }
+  return applied
+}
+
+function named({ shardId }: ShardDescription): string {
+  return shardId
+}
+
+/** The shards of a stream by their load of the last minute, the heavy keys, what to do, and what was done. */
+export function hotReport(metrics: StreamMetrics, advice: readonly Advice[], applied: readonly Applied[] = []): string {
   const parts = [shardLoads(metrics.shards)]
   const keys = heavyKeys(metrics).slice(0, KEYS_SHOWN)
   if (keys.length > 0) parts.push(keyLoads(keys))
   const said = advice.map(({ text }, index) => `${index + 1}. ${text}.`)
   parts.push(said.length === 0 ? 'No shard is hot: there is nothing to do.' : said.join('\n'))
+  const done = applied.map(
+    ({ kind, parents, children }) => `${kind}: ${parents.join(' and ')} became ${children.join(' and ')}`,
+  )
+  if (done.length > 0) parts.push(done.join('\n'))
   return parts.join('\n\n')
 }
 

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { registrar } from './command.js'
 import { registerCompletion } from './commands/completion.js'
+import { registerConsumers } from './commands/consumers.js'
 import { registerCreate } from './commands/create.js'
 import { registerDelete } from './commands/delete.js'
 import { registerDemo } from './commands/demo.js'
@@ -11,8 +12,12 @@ import { registerExport } from './commands/export.js'
 import { registerIngest } from './commands/ingest.js'
 import { registerList } from './commands/list.js'
 import { registerPut } from './commands/put.js'
+import { registerQueue } from './commands/queue.js'
 import { registerRepair } from './commands/repair.js'
+import { registerReshard } from './commands/reshard.js'
 import { registerRetention } from './commands/retention.js'
+import { registerShards } from './commands/shards.js'
+import { registerSubscribe } from './commands/subscribe.js'
 import { registerTail } from './commands/tail.js'
 import { registerTop } from './commands/top.js'
 import { registerVerify } from './commands/verify.js'
@@ -44,6 +49,11 @@ export function program(done: (exitCode: number) => void): Command {
   registerTail(command, register)
   registerTop(command, register)
   registerExport(command, register)
+  registerShards(command, register)
+  registerReshard(command, register)
+  registerConsumers(command, register)
+  registerSubscribe(command, register)
+  registerQueue(command, register)
   registerRetention(command, register)
   registerVerify(command, register)
   registerRepair(command, register)

@@ -71,6 +71,8 @@ pub struct StreamSummary {
     pub status: StreamStatus,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
+    /// How many shards are open.
+    pub open_shards: u32,
     /// Its configuration.
     pub config: StreamConfig,
 }
@@ -316,6 +318,7 @@ fn summary_of(entry: &StreamEntry) -> StreamSummary {
         id: entry.id,
         status: entry.status,
         created_ms: entry.created_ms,
+        open_shards: entry.open_shards(),
         config: entry.config.clone(),
     }
 }

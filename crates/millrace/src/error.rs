@@ -184,6 +184,11 @@ impl Error {
         Error { message: format!("{}: {}", path.display(), self.message), ..self }
     }
 
+    /// The same error, of a stream that its message names.
+    pub(crate) fn of_stream(self, name: &str) -> Self {
+        Error { message: format!("stream {name}: {}", self.message), ..self }
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -54,7 +54,7 @@ pub fn pack(
     let mut first_sequence = 1;
     loop {
         let known = placements.len();
-        if !packer.next_frame(staged, Some(placements)) {
+        if !packer.next_frame(staged, map, Some(placements)) {
             return Ok(frames);
         }
         placements[known..].iter_mut().for_each(|placement| placement.sequence += first_sequence);

@@ -100,6 +100,7 @@ impl Source {
             Source::Reader(reader) => reader.next(records_max, bytes_max),
             Source::Subscription(subscription) => match subscription.next(records_max, bytes_max)? {
                 Delivery::Event(Event { records: Some(chunk), .. }) => Ok(Step::Chunk(chunk)),
+                Delivery::Event(Event { children: Some(children), .. }) => Ok(Step::EndOfShard(children)),
                 // That an event without records is due is a timer of JavaScript's.
                 Delivery::Event(_) | Delivery::Wait(_) => Ok(Step::AtTail),
             },

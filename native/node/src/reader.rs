@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace::format::record::Records;
+use millrace::shard::Shard;
 use millrace::{Chunk, Error, Kind, RunView, SegmentFile, Step, Stream, Visibility};
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
@@ -21,11 +22,13 @@ use crate::error::{coded, internal};
 use crate::handles::Table;
 use crate::notifier::Bell;
 use crate::read_ahead::ReadAhead;
+use crate::shards::{NativeShard, describe_shards};
 use crate::window::{Cursor, IN_SLAB, Limits, RunHead, Slot, Window};
 
 /// What [`reader_next`] returns when it described no record.
 const AT_TAIL: i32 = -1;
 const SLAB_TOO_SMALL: i32 = -2;
+const END_OF_SHARD: i32 = -3;
 /// Looks at the tail between two looks at the clock.
 const SPINS_PER_CLOCK: u32 = 2048;
 
@@ -58,6 +61,8 @@ struct OpenReader {
     bell: Arc<Bell>,
     pending: Option<Pending>,
     last_file: Option<Arc<SegmentFile>>,
+    // What the shard was split or merged into, once it was read to its end.
+    children: Option<Vec<Shard>>,
     ahead: ReadAhead,
     // The window and the slab.
     buffers: Option<(Uint8Array, Uint8Array)>,
@@ -80,6 +85,7 @@ impl NativeReader {
             bell,
             pending: None,
             last_file: None,
+            children: None,
             ahead: ReadAhead::default(),
             buffers: None,
         };
@@ -107,8 +113,8 @@ impl Drop for NativeReader {
     }
 }
 
-/// Describes the next records in the reader's window and returns how many; or -1 at the tail, or -2 when the slab has
-/// no room for the next record (the window's header tells how much it takes). With `arm`, the reader's id fires when it
+/// Describes the next records in the reader's window and returns how many; or -1 at the tail; or -2 when the slab has
+/// no room for the next record (the window's header tells how much it takes); or -3 at the end of a shard. With `arm`, the reader's id fires when it
 /// is at the tail now and there is more later. Not to be called once the reader is closed.
 #[napi(catch_unwind)]
 pub fn reader_next(handle: u32, arm: bool) -> napi::Result<i32> {
@@ -138,6 +144,12 @@ impl NativeReader {
             open.buffers = Some((window, slab));
             Ok(())
         })
+    }
+
+    /// What the reader's shard was split or merged into, once it was read to its end.
+    #[napi(catch_unwind)]
+    pub fn child_shards(&self) -> napi::Result<Option<Vec<NativeShard>>> {
+        self.with(|open| Ok(open.children.as_deref().map(|children| describe_shards(&open.stream, children))))
     }
 
     /// Goes on behind the damage at which [`reader_next`] stopped.
@@ -222,17 +234,17 @@ impl OpenReader {
         let slab = unsafe { slab.as_mut() };
         let mut window = Window::new(window)?;
         if self.pending.is_none() && !self.fetch(arm).map_err(|error| coded(&error))? {
-            return Ok(AT_TAIL);
+            return Ok(if self.children.is_some() { END_OF_SHARD } else { AT_TAIL });
         }
         self.describe(&mut window, slab)
     }
 
-    /// Fetches a chunk; `false` at the tail. Arms first and looks again, so that no change falls in between.
+    /// Fetches a chunk; `false` at the tail and at the end. Arms first and looks again, so that no change falls in between.
     fn fetch(&mut self, arm: bool) -> millrace::Result<bool> {
         if self.fetch_once()? {
             return Ok(true);
         }
-        if !arm {
+        if !arm || self.children.is_some() {
             return Ok(false);
         }
         self.bell.arm(&self.stream, self.stream.change_of(self.delivery.visibility));
@@ -248,6 +260,11 @@ impl OpenReader {
             Step::AtTail => {
                 self.passed_at_tail = self.source.reader().passed_sequence();
                 self.ahead.stop();
+                Ok(false)
+            }
+            Step::EndOfShard(children) => {
+                self.ahead.stop();
+                self.children = Some(children);
                 Ok(false)
             }
         }

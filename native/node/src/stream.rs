@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use millrace::shard::{Shard, ShardId};
 use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Staged, StartAt, Stream, Visibility};
 use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
@@ -13,6 +14,7 @@ use crate::handles::Table;
 use crate::metrics::{json, replayed, told};
 use crate::notifier::{Alarm, Bell, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
+use crate::shards::{NativeReshard, NativeShard, NativeShardFilter, describe_shards, hash_key};
 use crate::task::{Blocking, promise};
 
 thread_local! {
@@ -50,6 +52,8 @@ pub struct NativeReadRequest {
     /// For `timestamp`: milliseconds since 1970.
     pub timestamp: Option<f64>,
     pub shard: Option<u32>,
+    /// The shard's children too, theirs, and so on.
+    pub children: bool,
     /// Records before their sync.
     pub published: bool,
     /// Owned copies only.
@@ -230,7 +234,39 @@ impl NativeStream {
     /// The stream as it is now.
     #[napi(catch_unwind)]
     pub fn describe(&self) -> NativeStreamDescription {
-        describe(&self.stream.describe())
+        describe(&self.stream)
+    }
+
+    /// The shards that a filter lets pass.
+    #[napi(catch_unwind)]
+    pub fn list_shards(&self, filter: NativeShardFilter) -> napi::Result<Vec<NativeShard>> {
+        let listed = filter.into_engine().and_then(|filter| self.stream.list_shards(filter));
+        listed.map(|shards| describe_shards(&self.stream, &shards)).map_err(|error| coded(&error))
+    }
+
+    /// Splits a shard at a hash key, a decimal number, or in the middle. Resolves with the children.
+    #[napi(ts_return_type = "Promise<Array<NativeShard>>", catch_unwind)]
+    pub fn split_shard(&self, shard: u32, at: Option<String>) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        self.reshard(move |stream| stream.split_shard(ShardId(shard), at.as_deref().map(hash_key).transpose()?))
+    }
+
+    /// Merges two shards whose hash keys adjoin. Resolves with the one that they become.
+    #[napi(ts_return_type = "Promise<Array<NativeShard>>", catch_unwind)]
+    pub fn merge_shards(&self, shard: u32, adjacent: u32) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        self.reshard(move |stream| stream.merge_shards(ShardId(shard), ShardId(adjacent)))
+    }
+
+    /// Changes the number of open shards. Resolves with those that were opened.
+    #[napi(ts_return_type = "Promise<Array<NativeShard>>", catch_unwind)]
+    pub fn update_shard_count(&self, count: u32) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        self.reshard(move |stream| stream.update_shard_count(count))
+    }
+
+    /// What a change of the shards would open; nothing is changed.
+    #[napi(catch_unwind)]
+    pub fn plan_reshard(&self, change: NativeReshard) -> napi::Result<Vec<NativeShard>> {
+        let planned = change.into_engine().and_then(|change| self.stream.plan_reshard(change));
+        planned.map(|shards| describe_shards(&self.stream, &shards)).map_err(|error| coded(&error))
     }
 
     /// What has happened in the stream since it was opened, as JSON.
@@ -260,8 +296,11 @@ impl NativeStream {
         notifier: &NativeNotifier,
         wake_id: u32,
     ) -> napi::Result<NativeReader> {
+        let children = request.children;
         self.open(request, notifier, wake_id, |stream, ReadPlan { shard, from, visibility }| {
-            Ok(Source::Reader(Box::new(stream.reader(ReaderOptions { shard, from, visibility })?)))
+            let options = ReaderOptions { shard, from, visibility };
+            let reader = if children { stream.family_reader(options) } else { stream.reader(options) };
+            Ok(Source::Reader(Box::new(reader?)))
         })
     }
 
@@ -293,6 +332,14 @@ impl NativeStream {
             Visibility::Durable => &self.after_sync,
         };
         Arc::clone(bell.get_or_init(|| Arc::new(Bell::new(notifier.alarm(wake_id)))))
+    }
+
+    fn reshard(
+        &self,
+        change: impl FnOnce(&Stream) -> millrace::Result<Vec<Shard>> + Send + 'static,
+    ) -> AsyncTask<Blocking<Vec<NativeShard>>> {
+        let stream = self.stream.clone();
+        promise(move || change(&stream).map(|opened| describe_shards(&stream, &opened)))
     }
 
     fn start_at(&self, request: &NativeReadRequest) -> millrace::Result<StartAt> {

@@ -3,7 +3,8 @@ import type { Command } from 'commander'
 import type { StreamDescription } from '../../index.js'
 import type { Register } from '../command.js'
 import { bytes, count, durability, fields, plural, retention, table } from '../format.js'
-import { hotReport } from '../hot.js'
+import { UsageError } from '../exit.js'
+import { applyAdvice, hotReport } from '../hot.js'
 import { Progress } from '../progress.js'
 import { commonOptions, openBytes, type CommandResult, type CommonOptions, type Session } from '../session.js'
 import { countShards, shardChart, type ShardCount } from '../shard-count.js'
@@ -11,6 +12,7 @@ import { countShards, shardChart, type ShardCount } from '../shard-count.js'
 interface DescribeOptions extends CommonOptions {
   readonly count?: true
   readonly hot?: true
+  readonly apply?: true
 }
 
 const EXAMPLES = `
@@ -18,6 +20,7 @@ Examples:
   $ millrace describe clicks
   $ millrace describe clicks --count        # reads the stream: records and bytes of each shard, as a chart
   $ millrace describe clicks --hot          # the load of the log's last minute by shard and key, and what to do about it
+  $ millrace describe clicks --hot --apply  # and do it
   $ millrace describe clicks --json | jq '.shardList[].shardId'`
 
 /** Adds the command to the program. */
@@ -29,17 +32,20 @@ export function registerDescribe(program: Command, register: Register): void {
   commonOptions(command)
     .option('-c, --count', 'read the stream and count records and bytes of each shard')
     .option('--hot', "read the log's last minute and show hot shards, heavy keys and advice")
+    .option('--apply', 'with --hot: carry out the splits and merges that are advised')
     .addHelpText('after', EXAMPLES)
   register(command, describe)
 }
 
 async function describe(session: Session, options: DescribeOptions, name: string): CommandResult {
+  if (options.apply === true && options.hot !== true) throw new UsageError('--apply needs --hot')
   await session.withStore('existing', async (store) => {
     const stream = await openBytes(store, name)
     if (options.hot === true) {
       const replayed = await stream.replayMetrics()
-      if (session.json) session.out.json(replayed)
-      else session.out.line(hotReport(replayed.metrics, replayed.advice))
+      const applied = options.apply === true ? await applyAdvice(stream, replayed.advice) : undefined
+      if (session.json) session.out.json(applied === undefined ? replayed : { ...replayed, applied })
+      else session.out.line(hotReport(replayed.metrics, replayed.advice, applied))
       return
     }
     const description = stream.describe()
@@ -81,10 +87,11 @@ function humanDescription(description: StreamDescription, counts: readonly Shard
 }
 
 function shardTable(description: StreamDescription): string {
-  const rows = description.shardList.map(({ shardId, hashKeyRange }) => [
+  const rows = description.shardList.map(({ shardId, status, hashKeyRange }) => [
     shardId,
+    status,
     hashKeyRange.startingHashKey,
     hashKeyRange.endingHashKey,
   ])
-  return table(['SHARD', 'FIRST HASH KEY', 'LAST HASH KEY'], rows, ['left', 'right', 'right'])
+  return table(['SHARD', 'STATUS', 'FIRST HASH KEY', 'LAST HASH KEY'], rows, ['left', 'left', 'right', 'right'])
 }

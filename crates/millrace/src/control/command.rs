@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
 use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
+use super::shards::ShardsChanged;
 use super::state::State;
 use super::stream::{
     CreateStream, DeleteStream, HorizonAdvanced, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
@@ -73,6 +74,7 @@ commands! {
     UpdateQueue,
     TagQueue,
     DeleteQueue,
+    ShardsChanged,
 }
 
 impl Command {

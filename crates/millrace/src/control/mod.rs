@@ -14,6 +14,7 @@ mod consumer;
 pub(crate) mod journal;
 mod queue;
 pub(crate) mod rescue;
+mod shards;
 mod state;
 mod stream;
 mod tags;
@@ -22,6 +23,7 @@ pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
 pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
 pub use queue::{CreateQueue, DeadLetters, DeleteQueue, QueueConfig, QueueEntry, QueueStart, TagQueue, UpdateQueue};
+pub use shards::ShardsChanged;
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
     StreamOpened, StreamRemoved, StreamStatus,

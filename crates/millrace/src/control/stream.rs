@@ -47,9 +47,35 @@ pub struct StreamEntry {
     /// Its queues, in the order of their creation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueEntry>,
+    /// The number that the next shard gets, as far as a change of them was noted; 0: they were never changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub next_shard: u32,
+    /// How many shards are open, as far as a change of them was noted; 0: they were never changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub open_shards: u32,
+    /// When the number of shards was changed lately, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaled_ms: Vec<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl StreamEntry {
+    /// The number that the next shard gets at least.
+    #[must_use]
+    pub fn next_shard(&self) -> u32 {
+        self.next_shard.max(self.config.shards)
+    }
+
+    /// How many shards are open.
+    #[must_use]
+    pub fn open_shards(&self) -> u32 {
+        if self.open_shards == 0 { self.config.shards } else { self.open_shards }
+    }
+
     /// Checks an entry that may come from a damaged file.
     pub(super) fn validate(&self) -> Result<()> {
         validate_name("a stream's", &self.name)?;
@@ -140,6 +166,9 @@ impl Step for CreateStream {
             expiry_clock_ms: self.created_ms,
             consumers: Vec::new(),
             queues: Vec::new(),
+            next_shard: 0,
+            open_shards: 0,
+            scaled_ms: Vec::new(),
         };
         state.insert(entry);
     }

@@ -9,14 +9,13 @@ use std::sync::{Arc, Weak};
 use super::{OpenOptions, closed};
 use crate::control::journal::Journal;
 use crate::control::{
-    CleanTail, Command, Durability, Horizon, StreamClosed, StreamConfig, StreamEntry, StreamOpened, StreamRemoved,
-    StreamStatus,
+    CleanTail, Command, Durability, Horizon, ShardsChanged, StreamClosed, StreamConfig, StreamEntry, StreamOpened,
+    StreamRemoved, StreamStatus,
 };
 use crate::disk::DiskFile;
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
-use crate::format::snapshot::ShardEntry;
 use crate::log::{Finding, Log, LogConfig, Tail, log_is_unused};
 use crate::queue::QueueInner;
 use crate::service::{Committer, Keeper, Upkeep};
@@ -164,6 +163,17 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
+    /// Judges a command of the control plane, which nobody executes yet.
+    pub fn judge(&self, command: &Command) -> Result<()> {
+        self.journal.lock().state().validate(command)
+    }
+
+    /// Keeps the engine open until the guard is dropped: for a call that changes files in more than one step.
+    pub fn in_flight(&self) -> Result<RwLockReadGuard<'_, ()>> {
+        let in_flight = self.calls.read();
+        self.check_open().map(|()| in_flight)
+    }
+
     /// Executes a command of the control plane.
     pub fn command(&self, command: &Command) -> Result<()> {
         self.execute(&mut self.journal.lock(), command)
@@ -225,7 +235,8 @@ impl Inner {
             segment_age_ms_max: age,
             prepared_bytes: config.preallocate_bytes,
             stores_small_frames: config.durability == Durability::Os,
-            shards: map.shards().iter().map(ShardEntry::from).collect(),
+            shards: map.entries(),
+            next_shard: map.next_id(),
         }
     }
 
@@ -241,8 +252,9 @@ impl Inner {
             let message = format!("stream {} is being deleted; create it again once it is gone", entry.name);
             return Err(Error::new(Kind::StreamDeleting, message));
         }
-        let map = ShardMap::uniform(entry.config.shards)?;
-        let config = self.log_config(entry.id, &entry.name, &entry.config, &map);
+        let created_with = ShardMap::uniform(entry.config.shards)?;
+        let config = self.log_config(entry.id, &entry.name, &entry.config, &created_with);
+        let config = LogConfig { next_shard: entry.next_shard(), ..config };
         let tail = clean_tail(&entry);
         let start = Position::new(u32::try_from(entry.horizon.segment).unwrap_or(u32::MAX), entry.horizon.offset);
         let (log, mut findings) = Log::open(self.environment.clone(), config, tail, start)?;
@@ -253,8 +265,10 @@ impl Inner {
             self.note_opened(entry.id)?;
             entry.clean_tail = None;
         }
+        let map = ShardMap::from_entries(&log.shards()).map_err(|error| error.of_stream(&entry.name))?;
         self.warnings.lock().extend(findings.iter().map(Finding::to_string));
         let stream = self.assemble(&entry, log, map, findings)?;
+        stream.forget_expired_shards();
         streams.insert(entry.id, Arc::clone(&stream));
         Ok(Stream(stream))
     }
@@ -310,6 +324,7 @@ impl Inner {
         }
         let tail = stream.log.close()?;
         stream.log.seal_all()?;
+        self.note_shards(stream)?;
         let tail = CleanTail {
             segment: u64::from(tail.position.segment),
             offset: tail.position.offset,
@@ -318,6 +333,15 @@ impl Inner {
             last_arrival_ms: tail.last_arrival_ms,
         };
         self.command(&StreamClosed { id: stream.id, tail }.into())
+    }
+
+    /// Notes shards whose change could not be noted when it was made: a clean open goes by what is noted.
+    fn note_shards(&self, stream: &StreamInner) -> Result<()> {
+        let (next_shard, open_shards) = stream.shard_numbers();
+        if self.journal.lock().state().stream(stream.id)?.next_shard() == next_shard {
+            return Ok(());
+        }
+        self.command(&ShardsChanged { id: stream.id, next_shard, open_shards, scaled_ms: None }.into())
     }
 
     pub fn warn(&self, warning: String) {

@@ -26,6 +26,7 @@ pub(crate) mod rewrite;
 mod scan;
 mod seal;
 pub mod segment;
+pub(crate) mod shards;
 mod trim;
 pub(crate) mod walk;
 pub(crate) mod wish;
@@ -68,8 +69,10 @@ pub(crate) struct LogConfig {
     pub prepared_bytes: u64,
     /// Store small frames through the map: quicker where nobody waits for a sync.
     pub stores_small_frames: bool,
-    /// The shard map that each segment opens with.
+    /// The shard map that a new log opens with.
     pub shards: Vec<ShardEntry>,
+    /// All shards with lower numbers were opened, as far as is known from elsewhere.
+    pub next_shard: u32,
 }
 
 impl LogConfig {
@@ -88,6 +91,7 @@ impl LogConfig {
             prepared_bytes: 0,
             stores_small_frames: false,
             shards: Vec::new(),
+            next_shard: 0,
         }
     }
 }
@@ -126,6 +130,10 @@ struct Writer {
     ends_with_mark: bool,
     // Finished files that hold bytes which no sync has covered yet, oldest first.
     unsynced: Vec<Arc<SegmentFile>>,
+    // What the next segment opens with.
+    shards: Arc<Vec<ShardEntry>>,
+    // How often that was changed since the log was opened; what was routed before a change must not be appended after it.
+    generation: u64,
     closed: bool,
 }
 

@@ -151,9 +151,10 @@ impl Meter {
         self.end(calls, begun);
     }
 
-    /// These runs were read, and with that the call ends: of each the shard, the records, the bytes and the age.
+    /// These runs were read: of each the shard, the records, the bytes and the age. With that the call ends that began
+    /// so; a subscription's event is none.
     /// Returns whether it is the first read of a second.
-    pub fn read(&self, runs: impl Iterator<Item = (u32, Flow, u64)>, begun: Begun) -> bool {
+    pub fn read(&self, runs: impl Iterator<Item = (u32, Flow, u64)>, begun: Option<Begun>) -> bool {
         let second = self.second();
         let mut outgoing = self.outgoing.lock();
         let outgoing = &mut *outgoing;
@@ -166,8 +167,10 @@ impl Meter {
             all.records += flow.records;
             all.bytes += flow.bytes;
         }
-        outgoing.get_records.passed(all.records, all.bytes);
-        self.end(&mut outgoing.get_records, begun);
+        if let Some(begun) = begun {
+            outgoing.get_records.passed(all.records, all.bytes);
+            self.end(&mut outgoing.get_records, begun);
+        }
         is_first
     }
 
@@ -176,6 +179,12 @@ impl Meter {
         let mut outgoing = self.outgoing.lock();
         outgoing.get_records.counts.calls += 1;
         outgoing.get_records.counts.failed += 1;
+    }
+
+    /// Lets go of what is kept for shards that are no more.
+    pub fn forget(&self, is_kept: impl Fn(u32) -> bool) {
+        self.incoming.lock().flows.forget(&is_kept);
+        self.outgoing.lock().flows.forget(&is_kept);
     }
 
     /// What enhanced fan-out tells.

@@ -122,6 +122,9 @@ impl Examined {
             expiry_clock_ms: 0,
             consumers: Vec::new(),
             queues: Vec::new(),
+            next_shard: 0,
+            open_shards: 0,
+            scaled_ms: Vec::new(),
         };
         let found = Remains::find(reading.clone(), log_config(&entry, directory.to_path_buf())?, Known::default());
         let remains = match unless_damaged(found)? {

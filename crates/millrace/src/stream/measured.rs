@@ -1,17 +1,18 @@
 //! What a stream tells of itself: its metrics, and advice on its load.
 
-use super::chunk::{Chunk, RunView};
-use super::reader::{Reader, Step};
+use super::chunk::{Chunk, RunView, Step};
+use super::reader::Reader;
+use super::subscription::{Event, Subscription};
 use super::{Stream, StreamInner};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::format::record::RECORD_HEADER_BYTES;
 use crate::metrics::advice::{Advice, Loads, advise};
 use crate::metrics::flow::Flow;
 use crate::metrics::meter::Begun;
-use crate::metrics::report::{StreamMetrics, Subscriptions};
+use crate::metrics::report::StreamMetrics;
 
 impl StreamInner {
-    fn count_read(&self, chunk: &Chunk, begun: Begun) {
+    fn count_read(&self, chunk: &Chunk, begun: Option<Begun>) {
         let now_ms = self.engine.environment.clock.wall_ms();
         let of_run = |run: &RunView| (run.shard, run.flow(), now_ms.saturating_sub(run.arrival_ms));
         if self.meter.read(chunk.runs.iter().map(of_run), begun) {
@@ -19,8 +20,37 @@ impl StreamInner {
         }
     }
 
+    /// A subscription's event was handed out.
+    pub fn count_event(&self, event: &Event) {
+        let flow = |chunk: &Chunk| {
+            self.count_read(chunk, None);
+            chunk.runs.iter().fold(Flow::default(), |mut all, run| {
+                all.add(run.flow());
+                all
+            })
+        };
+        let Flow { records, bytes, .. } = event.records.as_ref().map(flow).unwrap_or_default();
+        self.meter.subscriptions(|subscriptions| {
+            subscriptions.events += 1;
+            subscriptions.event_records += records;
+            subscriptions.event_bytes += bytes;
+            subscriptions.millis_behind_latest = event.millis_behind_latest;
+        });
+    }
+
+    /// A subscription began, or could not.
+    pub fn count_subscribing(&self, outcome: &Result<Subscription>) {
+        self.meter.subscriptions(|subscriptions| match outcome {
+            Ok(_) => subscriptions.started += 1,
+            Err(error) => {
+                subscriptions.failed += 1;
+                subscriptions.rate_exceeded += u64::from(error.kind() == Kind::SubscriptionInUse);
+            }
+        });
+    }
+
     pub fn metrics(&self) -> StreamMetrics {
-        self.meter.report(&self.name, &self.map, self.log.sync_latencies())
+        self.meter.report(&self.name, &self.routes().map, self.log.sync_latencies())
     }
 }
 
@@ -50,13 +80,8 @@ impl Stream {
     /// which cold neighbours to merge. Nothing where all is well.
     #[must_use]
     pub fn advise(&self) -> Vec<Advice> {
-        let (shards, keys) = self.0.meter.loads(&self.0.map);
+        let (shards, keys) = self.0.meter.loads(&self.0.routes().map);
         advise(&Loads { shards: &shards, keys: &keys, limit: None })
-    }
-
-    /// Lets whoever serves subscriptions, which the engine does not see, count them with the stream's metrics.
-    pub fn count_subscriptions(&self, count: impl FnOnce(&mut Subscriptions)) {
-        self.0.meter.subscriptions(count);
     }
 }
 
@@ -69,8 +94,8 @@ impl Reader {
         let begun = self.stream.meter.begin();
         let step = self.next_uncounted(records_max, bytes_max);
         match &step {
-            Ok(Step::Chunk(chunk)) => self.stream.count_read(chunk, begun),
-            Ok(Step::AtTail) => {}
+            Ok(Step::Chunk(chunk)) => self.stream.count_read(chunk, Some(begun)),
+            Ok(Step::AtTail | Step::EndOfShard(_)) => {}
             Err(_) => self.stream.meter.read_failed(),
         }
         step

@@ -2,14 +2,19 @@
 
 pub(crate) mod chunk;
 mod consumers;
+pub mod description;
 pub(crate) mod expiry;
 mod measured;
 pub(crate) mod pack;
 mod places;
 pub mod queues;
 pub mod reader;
+mod reader_options;
 mod replayed;
+pub(crate) mod reshard;
 mod retention;
+mod scope;
+pub(crate) mod shards;
 mod single;
 pub mod staged;
 pub mod subscription;
@@ -19,14 +24,14 @@ use std::sync::Arc;
 use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
 use crate::engine::Inner;
 use crate::error::{Error, Kind, Result};
-use crate::format::Position;
+use crate::format::{Position, u32_of};
 use crate::log::draft::FrameDraft;
 use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::metrics::flow::Flow;
 use crate::metrics::meter::{Meter, Seen};
-use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
+use crate::shard::{SequenceCodec, SequenceNumber, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
 use measured::flow_of;
@@ -54,35 +59,11 @@ pub struct Appended {
     pub end: Position,
 }
 
-/// What a stream is like at a moment.
-#[derive(Clone, Debug)]
-pub struct StreamDescription {
-    /// The name.
-    pub name: String,
-    /// The number, never given twice in a store.
-    pub id: u64,
-    /// When it was created, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// Its configuration at present.
-    pub config: StreamConfig,
-    /// All shards.
-    pub shards: Vec<Shard>,
-    /// How many segments its log has.
-    pub segments: usize,
-    /// The bytes of its frames, from the oldest segment to the tail.
-    pub bytes: u64,
-    /// The records of its sealed segments; what the active one holds is not counted yet.
-    pub sealed_records: u64,
-    /// When the oldest segment opened, in milliseconds since 1970.
-    pub oldest_ms: u64,
-    /// The end of what is published.
-    pub published: Position,
-    /// The end of what is durable.
-    pub durable: Position,
-    /// Whether a jump of the clock has paused the retention: see [`Engine::accept_clock`](crate::Engine).
-    pub expiry_is_paused: bool,
-    /// What recovery found when the stream was opened.
-    pub findings: Vec<Finding>,
+/// A shard map, and which of those that the log has had since it was opened.
+#[derive(Debug)]
+struct Routes {
+    map: ShardMap,
+    generation: u64,
 }
 
 pub(crate) struct StreamInner {
@@ -94,10 +75,12 @@ pub(crate) struct StreamInner {
     // Of the configuration, what never changes: read by each call, and no lock is taken for it.
     durability: Durability,
     record_bytes_max: u32,
-    // The frame of a record that is appended on its own.
-    single: Apart<Mutex<FrameDraft>>,
+    // The frame of a record that is appended on its own, with what it was last routed by.
+    single: Apart<Mutex<(FrameDraft, Arc<Routes>)>>,
     codec: SequenceCodec,
-    map: ShardMap,
+    routes: RwLock<Arc<Routes>>,
+    // Held by the one who changes the shard map.
+    resharding: Mutex<()>,
     pub(crate) engine: Arc<Inner>,
     horizon: RwLock<Horizon>,
     // Held by the one who moves the horizon, or stores it: in the control log it must not go back.
@@ -145,6 +128,7 @@ impl StreamInner {
         map: ShardMap,
         findings: Vec<Finding>,
     ) -> Result<StreamInner> {
+        let routes = Arc::new(Routes { map, generation: 0 });
         Ok(StreamInner {
             id: entry.id,
             name: entry.name.clone(),
@@ -152,10 +136,11 @@ impl StreamInner {
             created_ms: entry.created_ms,
             durability: entry.config.durability,
             record_bytes_max: entry.config.max_record_bytes,
-            single: Apart(Mutex::default()),
+            single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
-            map,
+            routes: RwLock::new(routes),
+            resharding: Mutex::new(()),
             // Which records are looked at need not be secret, and a run that is repeated looks at the same ones.
             meter: Meter::new(Arc::clone(&engine.environment.clock), entry.created_ms ^ entry.id.rotate_left(48)),
             engine,
@@ -194,6 +179,17 @@ impl StreamInner {
             return Err(Error::new(Kind::StreamDeleting, message));
         }
         self.engine.check_open()
+    }
+
+    /// The number that the next shard gets, and how many are open.
+    pub fn shard_numbers(&self) -> (u32, u32) {
+        let map = &self.routes.read().map;
+        (map.next_id(), u32_of(map.open_count()))
+    }
+
+    /// The shard map that holds at present.
+    fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read())
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -258,31 +254,42 @@ impl Stream {
     /// Appends one record in a frame of its own.
     fn append_single(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
         let begun = self.0.meter.begin();
-        let mut draft = self.0.single.lock();
-        let appended = single::load(&mut draft, batch, self.0.record_bytes_max, &self.0.map)
-            .and_then(|single| Ok((single, self.0.log.append(&mut draft)?)));
-        drop(draft);
-        let (single, appended) = appended.inspect_err(|_| self.0.meter.put_ended(1, Flow::default(), begun))?;
+        let written = self.write_single(batch);
+        let (single, sequence, end) = written.inspect_err(|_| self.0.meter.put_ended(1, Flow::default(), begun))?;
         let Single { shard, bytes, .. } = single;
         let seen = || Seen { hash: single.hash(batch.keys), key: batch.keys, bytes };
         if self.0.meter.appended_one(shard.0, bytes, begun, seen) {
             self.0.engine.figures_changed();
         }
         if let Some(placements) = placements {
-            placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
+            placements.push(Placement { shard: shard.0, sequence });
         }
-        Ok(appended.end)
+        Ok(end)
+    }
+
+    /// Writes the frame of one record; returns its sequence and its end too.
+    fn write_single(&self, batch: Staged<'_>) -> Result<(Single, u64, Position)> {
+        let mut single = self.0.single.lock();
+        let (draft, routes) = &mut *single;
+        loop {
+            let single = single::load(draft, batch, self.0.record_bytes_max, &routes.map)?;
+            if let Some(appended) = self.0.log.append_routed(draft, routes.generation)? {
+                return Ok((single, appended.first_sequence, appended.end));
+            }
+            *routes = self.0.routes();
+        }
     }
 
     /// Appends any number of records, grouped by shard.
     fn append_packed(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
         let begun = self.0.meter.begin();
         let mut packer = self.0.engine.take_packer();
+        let routes = self.0.routes();
         let mut passed = Flow::default();
         let end = packer
-            .load(batch, self.0.record_bytes_max, &self.0.map)
+            .load(batch, self.0.record_bytes_max, &routes.map)
             .and_then(|()| self.note_opened())
-            .and_then(|()| self.append_frames(&mut packer, batch, placements, &mut passed));
+            .and_then(|()| self.append_frames(&mut packer, routes, batch, placements, &mut passed));
         self.0.meter.put_ended(batch.count, passed, begun);
         if batch.bytes() <= PACKER_BYTES_KEPT {
             self.0.engine.keep_packer(packer);
@@ -290,10 +297,12 @@ impl Stream {
         end
     }
 
-    /// Appends what the packer was loaded with; returns the end of the last frame, and in `passed` what is appended.
+    /// Appends what the packer was loaded with; returns the end of the last frame, and in `passed` what is appended. Where
+    /// the shard map changes in between, the frames that are in the log stay, and the rest is routed again.
     fn append_frames(
         &self,
         packer: &mut Packer,
+        mut routes: Arc<Routes>,
         batch: Staged<'_>,
         mut placements: Option<&mut Vec<Placement>>,
         passed: &mut Flow,
@@ -302,10 +311,17 @@ impl Stream {
         loop {
             let first = packer.done();
             let known = placements.as_deref().map_or(0, Vec::len);
-            if !packer.next_frame(batch, placements.as_deref_mut()) {
+            if !packer.next_frame(batch, &routes.map, placements.as_deref_mut()) {
                 return Ok(end);
             }
-            let appended = self.0.log.append(&mut packer.draft)?;
+            let Some(appended) = self.0.log.append_routed(&mut packer.draft, routes.generation)? else {
+                if let Some(placements) = placements.as_deref_mut() {
+                    placements.truncate(known);
+                }
+                routes = self.0.routes();
+                packer.route_again(&routes.map);
+                continue;
+            };
             for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
                 placement.sequence += appended.first_sequence;
             }
@@ -428,26 +444,31 @@ impl Stream {
         reader::Reader::new(Arc::clone(&self.0), options)
     }
 
-    /// What the stream is like at this moment.
-    #[must_use]
-    pub fn describe(&self) -> StreamDescription {
-        let segments = self.0.log.segments();
-        let published = self.0.log.published();
-        let ends = segments.iter().map(|segment| segment.end().unwrap_or(published.offset));
-        StreamDescription {
-            name: self.0.name.clone(),
-            id: self.0.id,
-            created_ms: self.0.created_ms,
-            config: self.0.config.read().clone(),
-            shards: self.0.map.shards().to_vec(),
-            segments: segments.len(),
-            bytes: ends.map(u64::from).sum(),
-            sealed_records: segments.iter().filter_map(|segment| Some(segment.summary()?.records)).sum(),
-            oldest_ms: segments.first().map_or(self.0.created_ms, |segment| segment.first_arrival_ms),
-            published,
-            durable: self.0.log.durable(),
-            expiry_is_paused: self.0.engine.expiry.lock().is_paused(),
-            findings: self.0.findings.clone(),
-        }
+    /// A reader of one shard and all that come of it by splits and merges: its children's records follow its own, theirs
+    /// follow them, and it never comes to an end. Of a child of two parents it sees all records, also those whose keys
+    /// belonged to the other parent.
+    ///
+    /// # Errors
+    /// As for [`reader`](Self::reader).
+    ///
+    /// ```
+    /// use millrace::shard::ShardId;
+    /// use millrace::{Commit, Engine, OpenOptions, ReaderOptions, StagedRecords, StartAt, Step, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig::default())?;
+    /// clicks.split_shard(ShardId(0), None)?;
+    /// let mut staged = StagedRecords::default();
+    /// staged.push("user-42", None, b"a click");
+    /// clicks.append(staged.as_staged(), None, Commit::Caller)?;
+    /// clicks.flush()?;
+    /// let options = ReaderOptions { shard: Some(0), from: StartAt::TrimHorizon, ..ReaderOptions::default() };
+    /// assert!(matches!(clicks.reader(options)?.next(1_000, 1 << 20)?, Step::EndOfShard(_)));
+    /// assert!(matches!(clicks.family_reader(options)?.next(1_000, 1 << 20)?, Step::Chunk(_)));
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn family_reader(&self, options: reader::ReaderOptions) -> Result<reader::Reader> {
+        self.reader(options).map(reader::Reader::with_family)
     }
 }

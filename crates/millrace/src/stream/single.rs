@@ -90,7 +90,7 @@ mod tests {
             let batch = staged.as_staged();
             let mut packer = Packer::default();
             packer.load(batch, 1 << 20, &map).expect("a good record");
-            prop_assert!(packer.next_frame(batch, None));
+            prop_assert!(packer.next_frame(batch, &map, None));
             let mut draft = FrameDraft::default();
             load(&mut draft, batch, 1 << 20, &map).expect("a good record");
             prop_assert_eq!(placed(&mut draft), placed(&mut packer.draft));

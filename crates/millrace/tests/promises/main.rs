@@ -15,6 +15,7 @@ mod model;
 mod queues;
 mod races;
 mod repair;
+mod reshard;
 mod retention;
 mod support;
 mod wide;

@@ -10,7 +10,9 @@ use millrace::metrics::advice::Advice;
 use millrace::metrics::flow::{Flow, Rate};
 use millrace::metrics::published::Published;
 use millrace::shard::{HashKey, ShardId, ShardMap};
-use millrace::{Commit, Engine, Kind, ReaderOptions, StagedRecords, StartAt, Step, Stream, StreamConfig, observe};
+use millrace::{
+    Commit, Delivery, Engine, Kind, StagedRecords, Step, Stream, StreamConfig, SubscribeOptions, Tags, observe,
+};
 use tempfile::TempDir;
 
 use crate::support::{START_MS, append, directory, open, read_all, reader};
@@ -170,13 +172,51 @@ fn a_shard_that_many_keys_make_hot_is_advised_to_be_split_and_one_key_to_be_spre
 }
 
 #[test]
-fn what_a_server_counts_stands_with_the_rest() {
+fn a_registered_consumer_counts_by_its_events_and_not_as_reads() {
     let world = world(1);
     let World { engine, stream, .. } = &world;
-    stream.count_subscriptions(|subscriptions| subscriptions.started += 2);
-    let reader = stream.reader(ReaderOptions { shard: Some(9), from: StartAt::Latest, ..ReaderOptions::default() });
-    assert_eq!(reader.expect_err("no such shard").kind(), Kind::ShardNotFound);
-    assert_eq!(stream.metrics().subscriptions.started, 2);
+    stream.register_consumer("billing", Tags::new()).expect("registered");
+    let options = SubscribeOptions { takes_over_after_ms: 5_000, ..SubscribeOptions::default() };
+    let mut subscription = stream.subscribe("billing", options).expect("subscribed");
+    let again = stream.subscribe("billing", options).expect_err("the first one is young");
+    assert_eq!(again.kind(), Kind::SubscriptionInUse);
+    append(stream, &[("k", b"seen"), ("l", b"seen")]).expect("appended");
+    stream.flush().expect("flushed");
+    assert!(matches!(subscription.next(10, 1 << 20).expect("a step"), Delivery::Event(_)));
+    let metrics = stream.metrics();
+    let counted = metrics.subscriptions;
+    assert_eq!((counted.started, counted.failed, counted.rate_exceeded), (1, 1, 1));
+    assert_eq!((counted.events, counted.event_records, counted.event_bytes), (1, 2, 10));
+    assert_eq!((metrics.get_records.calls, metrics.outgoing.total), (0, Flow::of(2, 10)));
+    drop(subscription);
+    engine.close().expect("closed");
+}
+
+#[test]
+fn advice_can_be_followed_and_what_was_hot_is_shared_afterwards() {
+    let world = world(2);
+    let World { clock, engine, stream, .. } = &world;
+    let second = |second: u32| {
+        let mut staged = StagedRecords::default();
+        for record in 0..200_u128 {
+            // All in the lower half of the first shard.
+            staged.push(&format!("key-{second}-{record}"), Some((record << 118) + u128::from(second)), &[0; 100]);
+        }
+        stream.append(staged.as_staged(), None, Commit::Caller).expect("appended");
+        clock.advance_ms(1_000);
+    };
+    (0..12).for_each(second);
+    let advice = stream.advise();
+    let [Advice::Split { hot, at, .. }] = &advice[..] else { unreachable!("{advice:?}") };
+    assert_eq!(hot.shard, ShardId(0));
+    let children = stream.split_shard(hot.shard, Some(*at)).expect("what is advised is admitted");
+    (12..24).for_each(second);
+    let metrics = stream.metrics();
+    let rate = |id: ShardId| metrics.shards[id.0 as usize].incoming.ten_seconds.records;
+    // Where each key comes once, the sketch is a sample of the last ones: half the load is met to a tenth.
+    assert!((rate(children[0].id) - 100.0).abs() <= 20.0, "{metrics:?}");
+    assert_eq!((rate(children[0].id) + rate(children[1].id), rate(ShardId(0))), (200.0, 0.0));
+    assert!(!metrics.shards[0].open && metrics.open_shards == 3);
     engine.close().expect("closed");
 }
 
