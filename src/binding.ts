@@ -17,8 +17,10 @@ export {
   streamArmAcknowledged,
   streamSubmit,
   streamSubmitSynced,
+  streamTakeRefused,
   verifyStore,
   type NativeConsumer,
+  type NativeLimits,
   type NativeMessage,
   type NativeQueue,
   type NativeQueueConfig,
@@ -34,4 +36,5 @@ export {
   type NativeStream,
   type NativeStreamDescription,
   type NativeStreamSummary,
+  type NativeTag,
 } from '../native/node/index.cjs'

@@ -70,6 +70,8 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #tailSeen: number | undefined
   #state: 'open' | 'ended' | 'closed' = 'open'
   #childShards: readonly ShardDescription[] | undefined
+  /** Behind which the reader stood when it ended. */
+  #endedBehind: string | undefined
   /** Why the reader was closed, when its owner did not do it. */
   #closedBy: MillraceError | undefined
   #lastTurn = performance.now()
@@ -96,6 +98,11 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
    */
   get childShards(): readonly ShardDescription[] | undefined {
     return this.#childShards
+  }
+
+  /** The sequence number behind which to go on where the reader was last at the tail, or ended. @internal */
+  get continuation(): string {
+    return this.#endedBehind ?? mapped(() => this.#native.continuation())
   }
 
   /** The next batch. Waits at the tail when the reader follows; several calls may wait at once. */
@@ -225,9 +232,14 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
       return this.#step(arm, spinMs)
     }
     if (count === 0) return this.#step(arm, spinMs)
-    if (count === END_OF_SHARD) this.#childShards = mapped(() => this.#native.childShards())?.map(describeShard)
+    if (count === END_OF_SHARD) this.#noteEnd()
     if (count === END_OF_SHARD || (count === AT_TAIL && !this.#setup.follow)) this.#finish('ended')
     return undefined
+  }
+
+  #noteEnd(): void {
+    this.#endedBehind = this.continuation
+    this.#childShards = mapped(() => this.#native.childShards())?.map(describeShard)
   }
 
   #batch(window: Window, count: number): Batch<T> {

@@ -5,10 +5,8 @@
  * A subscription is a reader below. It asks for the next batch when it is asked for the next event and not before, so
  * that a slow consumer falls behind in the log and holds nothing.
  */
-import type { NativeReader } from './binding.js'
 import { Batch, Window, type RecordSource } from './batch.js'
-import { mapped } from './errors.js'
-import type { ReadOptions } from './options.js'
+import type { ReadOptions, ShardDescription } from './options.js'
 import type { Reader } from './reader.js'
 import { Memory } from './segments.js'
 
@@ -35,13 +33,11 @@ export interface SubscriptionEvent<T = Uint8Array> {
   readonly continuationSequenceNumber: string
   /** Milliseconds that the consumer is behind the newest record; 0 at the tail. */
   readonly millisBehindLatest: number
-}
-
-/** What a subscription must know; made by {@link Consumer.subscribe}. @internal */
-export interface SubscriptionSetup<T> {
-  readonly reader: Reader<T>
-  readonly native: () => NativeReader
-  readonly source: RecordSource<T>
+  /**
+   * In the last event of a subscription of a shard that was split or merged: what it was split or merged into. All of
+   * the shard's records came before; go on with a subscription of each of these from `'TRIM_HORIZON'`.
+   */
+  readonly childShards?: readonly ShardDescription[]
 }
 
 /**
@@ -54,16 +50,19 @@ export interface SubscriptionSetup<T> {
 export class Subscription<T = Uint8Array>
   implements AsyncIterableIterator<SubscriptionEvent<T>>, AsyncDisposable, Disposable
 {
-  readonly #setup: SubscriptionSetup<T>
+  readonly #reader: Reader<T>
+  readonly #source: RecordSource<T>
   /** The batch that was asked for and has not come: kept over events without records. */
   #asked: Promise<IteratorResult<Batch<T>>> | undefined
   /** Events are given one after the other, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve()
   #isFirst = true
+  #toldChildren = false
 
   /** @internal */
-  constructor(setup: SubscriptionSetup<T>) {
-    this.#setup = setup
+  constructor(reader: Reader<T>, source: RecordSource<T>) {
+    this.#reader = reader
+    this.#source = source
   }
 
   /**
@@ -81,12 +80,12 @@ export class Subscription<T = Uint8Array>
 
   /** Goes on behind the damage at which `next` rejected with `ERR_MILLRACE_CORRUPT`. */
   skipDamage(): void {
-    this.#setup.reader.skipDamage()
+    this.#reader.skipDamage()
   }
 
   /** Ends the subscription. Calls that wait end with `done`. */
   close(): void {
-    this.#setup.reader.close()
+    this.#reader.close()
   }
 
   /** Ends the subscription when a `for await` loop is left. */
@@ -111,21 +110,29 @@ export class Subscription<T = Uint8Array>
   }
 
   async #nextEvent(): Promise<IteratorResult<SubscriptionEvent<T>>> {
-    const { reader } = this.#setup
     if (this.#isFirst) {
       this.#isFirst = false
-      const records = reader.nextSync()
-      return { done: false, value: records === undefined ? this.#emptyEvent() : eventOf(records) }
+      const records = this.#reader.nextSync()
+      if (records !== undefined) return { done: false, value: eventOf(records) }
+      return this.#reader.ended ? this.#end() : { done: false, value: this.#emptyEvent() }
     }
     this.#asked ??= this.#ask()
     const result = await this.#within(this.#asked, EVENT_EVERY_MS)
     if (result === undefined) return { done: false, value: this.#emptyEvent() }
-    return result.done === true ? { done: true, value: undefined } : { done: false, value: eventOf(result.value) }
+    return result.done === true ? this.#end() : { done: false, value: eventOf(result.value) }
+  }
+
+  /** The end, after the event that tells a closed shard's children. */
+  #end(): IteratorResult<SubscriptionEvent<T>> {
+    const { childShards } = this.#reader
+    if (childShards === undefined || this.#toldChildren) return { done: true, value: undefined }
+    this.#toldChildren = true
+    return { done: false, value: { ...this.#emptyEvent(), childShards } }
   }
 
   /** Asks the reader; an answer that nobody waits for any more is no failure of the process. */
   #ask(): Promise<IteratorResult<Batch<T>>> {
-    const asked = this.#setup.reader.next()
+    const asked = this.#reader.next()
     asked.catch(() => {})
     return asked
   }
@@ -146,12 +153,8 @@ export class Subscription<T = Uint8Array>
   }
 
   #emptyEvent(): SubscriptionEvent<T> {
-    const records = new Batch<T>(NO_DESCRIPTORS, 0, 0, NOTHING, 0, this.#setup.source)
-    return {
-      records,
-      continuationSequenceNumber: mapped(() => this.#setup.native().continuation()),
-      millisBehindLatest: 0,
-    }
+    const records = new Batch<T>(NO_DESCRIPTORS, 0, 0, NOTHING, 0, this.#source)
+    return { records, continuationSequenceNumber: this.#reader.continuation, millisBehindLatest: 0 }
   }
 }
 

@@ -195,3 +195,40 @@ test('fifty consumers in other threads see all that a paced writer writes, and a
   }
   expect(caughtUp).toBe(sum)
 }, 120_000)
+
+test('a subscription of a shard that is split ends with its children, and one of the whole stream keeps the order of each key', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('split', { durability: 'os', codec: json<number>() })
+  const write = async (from: number) => {
+    for (let i = from; i < from + 100; i += 1) stream.append({ partitionKey: `key-${i % 7}`, data: i })
+    await stream.flush()
+  }
+  await write(0)
+  const [one, all] = [await stream.registerConsumer('one'), await stream.registerConsumer('all')]
+  const events = one.subscribe({ shard: 'shardId-000000000000', from: 'TRIM_HORIZON' })
+  const first = (await events.next()).value as SubscriptionEvent<number>
+  const seen = [...first.records].map(({ data }) => data)
+  const waiting = events.next()
+  const children = await stream.splitShard('shardId-000000000000')
+  await write(100)
+  let last = (await waiting).value as SubscriptionEvent<number>
+  for await (const event of events) last = event
+  expect([...last.records]).toEqual([])
+  expect(last.childShards?.map(({ shardId }) => shardId)).toEqual(children.map(({ shardId }) => shardId))
+  expect(seen).toEqual([...Array(100).keys()])
+  const from = { after: last.continuationSequenceNumber }
+  const again = one.subscribe({ shard: 'shardId-000000000000', from })
+  expect((await again.next()).value.childShards).toHaveLength(2)
+  expect(await again.next()).toEqual({ done: true, value: undefined })
+
+  const byKey = new Map<string, number[]>()
+  let count = 0
+  for await (const event of all.subscribe({ from: 'TRIM_HORIZON' })) {
+    for (const { partitionKey, data } of event.records) {
+      byKey.set(partitionKey, [...(byKey.get(partitionKey) ?? []), data])
+      count += 1
+    }
+    if (count === 200) break
+  }
+  for (const values of byKey.values()) expect(values).toEqual(values.toSorted((a, b) => a - b))
+})

@@ -10,7 +10,11 @@ import { compile, consumer } from './consumer.js'
 import { root, run } from './support.js'
 
 const folder = join(root, 'docs/guide')
-const chapters = readdirSync(folder).filter((name) => name.endsWith('.md') && name !== 'README.md')
+/** Those of the guide, and the page of what is promised of consumers and queues, which has programs too. */
+const chapters = [
+  ...readdirSync(folder).filter((name) => name.endsWith('.md') && name !== 'README.md'),
+  '../consumers.md',
+]
 
 interface Block {
   readonly language: 'sh' | 'ts'

@@ -158,7 +158,7 @@ impl NativeReader {
         self.with(|open| open.source.skip_damage().map_err(|error| coded(&error)))
     }
 
-    /// The sequence number behind which the reader stood when it was last at the tail, or else where it began. It moves
+    /// The sequence number behind which the reader stood when it was last at the tail or an end, or else began. It moves
     /// on where nothing was written for this reader, too.
     #[napi(catch_unwind)]
     pub fn continuation(&self) -> napi::Result<String> {
@@ -263,6 +263,7 @@ impl OpenReader {
                 Ok(false)
             }
             Step::EndOfShard(children) => {
+                self.passed_at_tail = self.source.reader().passed_sequence();
                 self.ahead.stop();
                 self.children = Some(children);
                 Ok(false)

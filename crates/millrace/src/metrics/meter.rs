@@ -13,7 +13,7 @@ use super::latency::{Latencies, Latency};
 use super::report::{KeyMetrics, Operation, ShardMetrics, StreamMetrics, Subscriptions};
 use super::sampler::Sampler;
 use crate::clock::Clock;
-use crate::shard::{HashKey, Shard, ShardMap};
+use crate::shard::{HashKey, Shard, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex};
 
@@ -68,7 +68,7 @@ pub(crate) struct Seen<'a> {
     pub hash: HashKey,
     pub key: &'a [u8],
     /// Of key and data.
-    pub bytes: u32,
+    pub bytes: u64,
 }
 
 impl Meter {
@@ -105,17 +105,17 @@ impl Meter {
 
     /// One record was appended on its own, and with that the call ends. Returns whether it is the first append of a
     /// second.
-    pub fn appended_one<'a>(&self, shard: u32, bytes: u32, begun: Begun, seen: impl FnOnce() -> Seen<'a>) -> bool {
+    pub fn appended_one<'a>(&self, shard: u32, bytes: u64, begun: Begun, seen: impl FnOnce() -> Seen<'a>) -> bool {
         let second = self.second();
         let mut incoming = self.incoming.lock();
         let is_first = incoming.tick(second);
-        incoming.flows.add(shard, Flow::of(1, u64::from(bytes)));
+        incoming.flows.add(shard, Flow::of(1, bytes));
         let mut chosen = None;
         incoming.sampler.pick(1, |_, stands_for| chosen = Some(stands_for));
         if let Some(stands_for) = chosen {
             incoming.keys.look(seen(), stands_for, second);
         }
-        incoming.put_record.passed(1, u64::from(bytes));
+        incoming.put_record.passed(1, bytes);
         self.end(&mut incoming.put_record, begun);
         is_first
     }
@@ -140,12 +140,13 @@ impl Meter {
         is_first
     }
 
-    /// A call to append so many records ended, of which these were appended.
-    pub fn put_ended(&self, records: usize, appended: Flow, begun: Begun) {
+    /// A call to append so many records ended; some may have passed, and others been refused by a limit.
+    pub fn put_ended(&self, records: usize, passed: Flow, begun: Begun) {
         let mut incoming = self.incoming.lock();
         let calls = if records == 1 { &mut incoming.put_record } else { &mut incoming.put_records };
-        calls.passed(appended.records, appended.bytes);
-        let failed = (records as u64).saturating_sub(appended.records);
+        calls.passed(passed.records, passed.bytes);
+        let failed = (records as u64).saturating_sub(passed.records);
+        calls.counts.records_throttled += passed.throttled;
         calls.counts.failed += u64::from(failed > 0);
         calls.counts.records_failed += failed;
         self.end(calls, begun);
@@ -172,6 +173,26 @@ impl Meter {
             self.end(&mut outgoing.get_records, begun);
         }
         is_first
+    }
+
+    /// Limits refused so many records of these shards.
+    pub fn refused_in(&self, shards: impl IntoIterator<Item = (ShardId, u64)>) {
+        let second = self.second();
+        let mut incoming = self.incoming.lock();
+        incoming.tick(second);
+        for (shard, throttled) in shards {
+            incoming.flows.add(shard.0, Flow { throttled, ..Flow::default() });
+        }
+    }
+
+    /// A limit refused a read of this shard.
+    pub fn refused_out(&self, shard: ShardId) {
+        let second = self.second();
+        let mut outgoing = self.outgoing.lock();
+        outgoing.flows.tick(second);
+        outgoing.flows.add(shard.0, Flow { throttled: 1, ..Flow::default() });
+        outgoing.get_records.counts.calls += 1;
+        outgoing.get_records.counts.failed += 1;
     }
 
     /// A read ended with an error.
@@ -306,7 +327,7 @@ impl Calls {
 
 impl KeySketch {
     fn look(&mut self, Seen { hash, key, bytes }: Seen<'_>, stands_for: f64, second: u64) {
-        let bytes = f64::from(bytes);
+        let bytes = bytes as f64;
         let weight =
             Weight { load: bytes.max(RECORD_LOAD) * stands_for, records: stands_for, bytes: bytes * stands_for };
         self.add(hash, key, weight, second);

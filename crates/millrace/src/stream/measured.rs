@@ -6,7 +6,8 @@ use super::subscription::{Event, Subscription};
 use super::{Stream, StreamInner};
 use crate::error::{Kind, Result};
 use crate::format::record::RECORD_HEADER_BYTES;
-use crate::metrics::advice::{Advice, Loads, advise};
+use crate::limits::ShardLimits;
+use crate::metrics::advice::{Advice, Loads, ShardLimit, advise};
 use crate::metrics::flow::Flow;
 use crate::metrics::meter::Begun;
 use crate::metrics::report::StreamMetrics;
@@ -81,7 +82,7 @@ impl Stream {
     #[must_use]
     pub fn advise(&self) -> Vec<Advice> {
         let (shards, keys) = self.0.meter.loads(&self.0.routes().map);
-        advise(&Loads { shards: &shards, keys: &keys, limit: None })
+        advise(&Loads { shards: &shards, keys: &keys, limit: shard_limit(self.0.throttle.limits()) })
     }
 }
 
@@ -100,6 +101,13 @@ impl Reader {
         }
         step
     }
+}
+
+/// What a shard admits, as the advice takes it; what is not limited is infinite.
+pub(super) fn shard_limit(limits: ShardLimits) -> Option<ShardLimit> {
+    let a_second = |limit: Option<u64>| limit.map_or(f64::INFINITY, |limit| limit as f64);
+    let (records, bytes) = (a_second(limits.write_records_per_second), a_second(limits.write_bytes_per_second));
+    (!limits.writes_are_free()).then_some(ShardLimit { records, bytes })
 }
 
 /// The keys and data of so many records whose run is so long.

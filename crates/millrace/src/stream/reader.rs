@@ -123,6 +123,11 @@ impl Reader {
         }
     }
 
+    /// The shard, where it reads one and not what comes after it.
+    pub(super) fn only_shard(&self) -> Option<u32> {
+        self.scope.only()
+    }
+
     /// The next records, at most so many, and so many bytes unless the first record alone is larger. The stream's meter
     /// does not hear of it.
     pub(super) fn next_uncounted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::Stream;
 use super::chunk::Step;
+use super::measured::shard_limit;
 use super::reader_options::{ReaderOptions, StartAt, Visibility};
 use crate::clock::ManualClock;
 use crate::error::Result;
 use crate::format::record::{RecordView, Records};
-use crate::format::u32_of;
 use crate::metrics::advice::{Advice, Loads, advise};
 use crate::metrics::meter::{Meter, Seen};
 use crate::metrics::report::StreamMetrics;
@@ -54,7 +54,7 @@ impl Stream {
         // The second of the newest record is over.
         clock.set_monotonic_ms((until_ms + 1_000).saturating_sub(from_ms));
         let (shards, keys) = meter.loads(map);
-        let advice = advise(&Loads { shards: &shards, keys: &keys, limit: None });
+        let advice = advise(&Loads { shards: &shards, keys: &keys, limit: shard_limit(inner.throttle.limits()) });
         Ok((meter.report(&inner.name, map, inner.log.sync_latencies()), advice))
     }
 }
@@ -63,5 +63,5 @@ impl Stream {
 fn seen_in<'a>(range: Option<HashRange>, record: &RecordView<'a>) -> Seen<'a> {
     let hash = HashKey::of_key(record.key);
     let hash = range.filter(|range| !range.contains(hash)).map_or(hash, |range| HashKey(range.start));
-    Seen { hash, key: record.key, bytes: u32_of(record.key.len() + record.data.len()) }
+    Seen { hash, key: record.key, bytes: (record.key.len() + record.data.len()) as u64 }
 }

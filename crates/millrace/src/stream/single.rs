@@ -17,7 +17,7 @@ pub(super) const SINGLE_BYTES_MAX: usize = 2048;
 pub(super) struct Single {
     pub shard: ShardId,
     /// The bytes of its key and data.
-    pub bytes: u32,
+    pub bytes: u64,
     /// Where it belongs, if that was asked for.
     hash: Option<HashKey>,
 }

@@ -10,6 +10,7 @@ mod fixtures;
 mod forged;
 mod kill;
 mod lifecycle;
+mod limits;
 mod metrics;
 mod model;
 mod queues;
