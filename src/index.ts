@@ -39,6 +39,7 @@ export type {
   StreamOptions,
   StreamSummary,
 } from './options.js'
+export { retryPutMany, type PartialPuts } from './retry-puts.js'
 export { retry, type RetryOptions } from './retry.js'
 export type {
   Advice,

@@ -17,14 +17,8 @@ import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
 import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
 import { Bell, notifier } from './events.js'
-import {
-  parseAdvice,
-  parseMetrics,
-  parseReplayed,
-  type Advice,
-  type ReplayedMetrics,
-  type StreamMetrics,
-} from './metrics.js'
+import type { Advice, ReplayedMetrics, StreamMetrics } from './metrics.js'
+import { parseAdvice, parseMetrics, parseReplayed } from './metrics.js'
 import type {
   PutRecord,
   ReadOptions,

@@ -70,7 +70,7 @@ impl Published {
     }
 }
 
-fn framed(json: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(json: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + json.len());
     bytes.extend_from_slice(&MAGIC);
     for word in [VERSION, u32_of(json.len()), crc32c(json), 0] {
