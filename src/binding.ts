@@ -16,8 +16,10 @@ export {
   streamArmAcknowledged,
   streamSubmit,
   streamSubmitSynced,
+  streamTakeRefused,
   verifyStore,
   type NativeConsumer,
+  type NativeLimits,
   type NativeMessage,
   type NativeQueue,
   type NativeQueueConfig,
@@ -33,4 +35,5 @@ export {
   type NativeStream,
   type NativeStreamDescription,
   type NativeStreamSummary,
+  type NativeTag,
 } from '../native/node/index.cjs'

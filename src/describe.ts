@@ -5,6 +5,7 @@ import type { NativeShard, NativeShardFilter, NativeStreamDescription, NativeStr
 import { formatShardId } from './batch.js'
 import { describeHours } from './duration.js'
 import { MillraceError, invalidArgument } from './errors.js'
+import { describeLimits, describeTags } from './settings.js'
 import type { Durability, ShardDescription, ShardFilter, StartAt, StreamDescription, StreamSummary } from './options.js'
 
 /** The position in a native request: exactly one of its fields, or none for the latest. */
@@ -61,6 +62,8 @@ export function describeSummary(native: NativeStreamSummary): StreamSummary {
     durability: native.durability === 'interval' ? { interval: native.intervalMs } : namedDurability(native.durability),
     codec: native.codec ?? 'raw',
     createdAt: new Date(native.createdAtMs),
+    limits: describeLimits(native.limits),
+    tags: describeTags(native.tags),
   }
 }
 

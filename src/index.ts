@@ -5,7 +5,8 @@
  */
 export { Millrace } from './millrace.js'
 export { Stream } from './stream.js'
-export type { PutResult } from './put-result.js'
+export type { StreamSettings } from './stream-settings.js'
+export type { PutOutcome, PutResult } from './put-result.js'
 export { Reader } from './reader.js'
 export { Consumer } from './consumer.js'
 export { Subscription, type SubscribeOptions, type SubscriptionEvent } from './subscription.js'
@@ -24,6 +25,7 @@ export type {
   AppendLimits,
   CreateStreamOptions,
   Durability,
+  LimitPolicy,
   OpenOptions,
   PutRecord,
   ReadOptions,
@@ -31,6 +33,7 @@ export type {
   Retention,
   ShardDescription,
   ShardFilter,
+  ShardLimits,
   StartAt,
   StreamDescription,
   StreamOptions,

@@ -13,6 +13,7 @@ import { listen, notifier, unlisten } from './events.js'
 import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
+import { nativeLimits, nativeTags } from './settings.js'
 import { Stream } from './stream.js'
 import { describeDamage, progressIsTold, type VerifyOptions, type VerifyReport } from './verify.js'
 
@@ -128,6 +129,8 @@ export class Millrace implements AsyncDisposable {
       maxRecordBytes: checkWhole('maxRecordBytes', options.maxRecordBytes ?? RECORD_BYTES_DEFAULT, 0, U32_MAX),
       preallocateBytes: checkWhole('preallocate', options.preallocate ?? 0, 0, Number.MAX_SAFE_INTEGER),
       codec: codec.name,
+      limits: nativeLimits(options.limits ?? 'unlimited'),
+      tags: nativeTags(options.tags ?? {}),
     }
     try {
       await this.#native.createStream(name, config)
@@ -262,7 +265,7 @@ export class Millrace implements AsyncDisposable {
       codec,
       appender,
       copyOnly: this.#copyOnly,
-      setRetention: (hours) => mappedAsync(() => this.#native.setRetention(name, hours)),
+      engine: this.#native,
     })
     this.#opened.set(name, stream as Stream<unknown>)
     return stream

@@ -51,6 +51,54 @@ export type Durability =
       readonly interval: number
     }
 
+/**
+ * What one shard takes and gives a second. What is left out is not limited; each number is a whole one from 1 to 2^40.
+ *
+ * @example
+ * const limits: ShardLimits = { writeRecordsPerSecond: 100, readsPerSecond: 5 }
+ */
+export interface ShardLimits {
+  /**
+   * Bytes of data and keys written. A record of more than that, a large one, passes once the shard has saved up enough:
+   * see docs/capacity.md.
+   * @default unlimited (`'aws'`: 1_048_576)
+   */
+  readonly writeBytesPerSecond?: number
+  /**
+   * Records written.
+   * @default unlimited (`'aws'`: 1_000)
+   */
+  readonly writeRecordsPerSecond?: number
+  /**
+   * Bytes of data and keys read by all who share the shard.
+   * @default unlimited (`'aws'`: 2_097_152)
+   */
+  readonly readBytesPerSecond?: number
+  /**
+   * Reads by all who share the shard.
+   * @default unlimited (`'aws'`: 5)
+   */
+  readonly readsPerSecond?: number
+  /**
+   * Iterators asked for.
+   * @default unlimited (`'aws'`: 5)
+   */
+  readonly iteratorsPerSecond?: number
+  /**
+   * Bytes pushed to one registered consumer.
+   * @default unlimited (`'aws'`: 2_097_152)
+   */
+  readonly fanOutBytesPerSecond?: number
+}
+
+/**
+ * The limits of a stream's shards: none, exactly those that AWS publishes for Kinesis Data Streams, or one's own.
+ *
+ * A put beyond them rejects with `ERR_MILLRACE_THROUGHPUT_EXCEEDED`, whose `retryAfterMs` says when to try again. They
+ * limit reads only where a read asks for that: those of the AWS protocol do, {@link Stream.read} does not.
+ */
+export type LimitPolicy = 'unlimited' | 'aws' | ShardLimits
+
 /** How much one handle of a stream may hold before the log has taken it. */
 export interface AppendLimits {
   /**
@@ -103,6 +151,17 @@ export interface CreateStreamOptions<T> extends StreamOptions<T> {
    * @default 0
    */
   readonly preallocate?: number
+  /**
+   * What its shards take and give a second.
+   * @default 'unlimited'
+   */
+  readonly limits?: LimitPolicy
+  /**
+   * What is to be noted at the stream: at most 50 pairs, keys of 1 to 128 characters that do not begin with `aws:`,
+   * values of 0 to 256, both of letters, digits, spaces and `_ . : / = + - @ %`.
+   * @default {}
+   */
+  readonly tags?: Readonly<Record<string, string>>
   /**
    * Opens the stream instead of failing when it exists. Its stored settings stay as they are.
    * @default false
@@ -208,6 +267,10 @@ export interface StreamSummary {
   readonly codec: string
   /** When the stream was created. */
   readonly createdAt: Date
+  /** What its shards take and give a second. */
+  readonly limits: LimitPolicy
+  /** What was noted at it, by key. */
+  readonly tags: Readonly<Record<string, string>>
 }
 
 /** Options of {@link Stream.splitShard}, {@link Stream.mergeShards} and {@link Stream.updateShardCount}. */

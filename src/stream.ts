@@ -3,6 +3,7 @@
  */
 import type {
   NativeConsumer,
+  NativeEngine,
   NativeReadRequest,
   NativeReader,
   NativeReshard,
@@ -15,24 +16,23 @@ import type { Codec } from './codec.js'
 import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
 import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
-import { retentionHours } from './duration.js'
 import { Bell, notifier } from './events.js'
 import type {
   PutRecord,
   ReadOptions,
   ReshardOptions,
-  Retention,
   ShardDescription,
   ShardFilter,
   StreamDescription,
 } from './options.js'
 import type { Appender } from './put.js'
-import { PutGroup, type PutResult } from './put-result.js'
+import { PartialPutGroup, PutGroup, type PutOutcome, type PutResult } from './put-result.js'
 import { Queue } from './queue.js'
 import { describeQueue, nativeQueueOptions, type CreateQueueOptions, type QueueSummary } from './queue-options.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
 import { parseHashKey } from './staging.js'
+import { StreamSettings } from './stream-settings.js'
 import { Subscription, type SubscribeOptions } from './subscription.js'
 
 /** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
@@ -47,7 +47,7 @@ export interface StreamSetup<T> {
   readonly codec: Codec<T>
   readonly appender: Appender
   readonly copyOnly: boolean
-  readonly setRetention: (hours: number) => Promise<void>
+  readonly engine: NativeEngine
 }
 
 /**
@@ -57,7 +57,7 @@ export interface StreamSetup<T> {
  * @example
  * const { shardId, sequenceNumber } = await clicks.put({ partitionKey: 'user-42', data })
  */
-export class Stream<T = Uint8Array> {
+export class Stream<T = Uint8Array> extends StreamSettings {
   readonly #setup: StreamSetup<T>
   readonly #appender: Appender
   readonly #encode: (value: T) => Uint8Array
@@ -72,6 +72,7 @@ export class Stream<T = Uint8Array> {
 
   /** @internal */
   constructor(setup: StreamSetup<T>) {
+    super()
     this.#setup = setup
     this.#appender = setup.appender
     this.#encode = setup.codec.encode.bind(setup.codec)
@@ -120,8 +121,21 @@ export class Stream<T = Uint8Array> {
    * @example
    * const results = await clicks.putMany(rows.map((row) => ({ partitionKey: row.user, data: row.bytes })))
    */
-  async putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]> {
-    const group = new PutGroup()
+  putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]>
+  /**
+   * The same, as PutRecords of Kinesis has it: what the log refuses is told record by record, and the others are
+   * written. Records that must not be written at all, such as one with an empty key, still reject the call.
+   *
+   * @example
+   * const outcomes = await clicks.putMany(records, { partial: true })
+   * const again = records.filter((_, i) => outcomes[i]?.ok === false)
+   */
+  putMany(records: Iterable<PutRecord<T>>, options: { readonly partial: true }): Promise<PutOutcome[]>
+  async putMany(
+    records: Iterable<PutRecord<T>>,
+    options: { readonly partial?: boolean } = {},
+  ): Promise<PutResult[] | PutOutcome[]> {
+    const group = options.partial === true ? new PartialPutGroup() : new PutGroup()
     for (const record of records) {
       const hashKey = parseHashKey(record.explicitHashKey)
       const data = this.#encode(record.data)
@@ -287,7 +301,7 @@ export class Stream<T = Uint8Array> {
   }
 
   /** The stream's settings, shards and sizes as they are now. */
-  describe(): StreamDescription {
+  override describe(): StreamDescription {
     this.#checkOpen()
     return describeStream(mapped(() => this.#setup.native.describe()))
   }
@@ -364,12 +378,6 @@ export class Stream<T = Uint8Array> {
     return (await mappedAsync(() => this.#setup.native.updateShardCount(count))).map(describeShard)
   }
 
-  /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
-  async setRetention(retention: Retention): Promise<void> {
-    this.#checkOpen()
-    await this.#setup.setRetention(retentionHours(retention))
-  }
-
   /** Ends readers with `error`, and acknowledges or fails what is in flight. @internal */
   async closeWith(error: MillraceError): Promise<void> {
     if (this.#closed) return
@@ -382,6 +390,17 @@ export class Stream<T = Uint8Array> {
       this.#publishedBell?.close()
       this.#durableBell?.close()
     }
+  }
+
+  /** @internal */
+  protected override async change(change: (engine: NativeEngine, name: string) => Promise<void>): Promise<void> {
+    this.#checkOpen()
+    await mappedAsync(() => change(this.#setup.engine, this.#setup.name))
+  }
+
+  /** @internal */
+  protected override limitRecords(maxRecordBytes: number): void {
+    this.#appender.maxRecordBytes = maxRecordBytes
   }
 
   /** Opens a reader, or what reads as one. */

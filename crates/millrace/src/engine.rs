@@ -5,13 +5,14 @@
 
 mod inner;
 mod queues;
+mod settings;
 
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use crate::control::{CreateStream, DeleteStream, Retention, SetRetention, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{CreateStream, DeleteStream, StreamConfig, StreamEntry, StreamStatus};
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
@@ -183,24 +184,6 @@ impl Engine {
             stream.log.remove()?;
         }
         inner.remove_files(id)
-    }
-
-    /// Changes how long a stream's records are kept.
-    ///
-    /// # Errors
-    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `Closed`.
-    pub fn set_retention(&self, name: &str, retention: Retention) -> Result<()> {
-        let inner = self.check()?;
-        let (id, config) = {
-            let mut journal = inner.journal.lock();
-            let id = journal.state().stream_named(name)?.id;
-            inner.execute(&mut journal, &SetRetention { id, retention }.into())?;
-            (id, journal.state().stream(id)?.config.clone())
-        };
-        if let Some(stream) = inner.streams.lock().get(&id) {
-            stream.set_config(config);
-        }
-        Ok(())
     }
 
     /// Takes the wall clock for right after a jump or a long rest paused the expiry of records.

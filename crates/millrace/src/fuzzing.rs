@@ -13,8 +13,9 @@ use crate::stream::staged::Staged;
 
 pub use crate::control::{
     CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, RegisterConsumer, SetDurability, SetRetention, State, StreamClosed, StreamOpened, StreamRemoved,
-    TagConsumer, TagQueue, UpdateQueue,
+    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetRetention,
+    SetWarmThroughput, State, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
+    UpdateQueue,
 };
 
 /// The state of a queue that a log leads to: a snapshot, and steps behind it.

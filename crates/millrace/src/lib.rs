@@ -38,7 +38,7 @@ pub use control::{
 };
 pub use engine::{Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Kind, Result, ThroughputExceeded};
 pub use format::Position;
 pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
@@ -53,6 +53,7 @@ pub use stream::reshard::Reshard;
 pub use stream::shards::ShardFilter;
 pub use stream::staged::{Staged, StagedRecords};
 pub use stream::subscription::{Delivery, Event, SubscribeOptions, Subscription};
+pub use stream::throttle::Refused;
 pub use stream::{Appended, Commit, Stream, StreamDescription};
 #[cfg(shuttle)]
 pub use sync::checked::time_passes;

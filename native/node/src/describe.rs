@@ -3,6 +3,7 @@
 use millrace::{Durability, Error, Kind, Result, Retention, Stream, StreamConfig, StreamStatus, StreamSummary};
 use napi_derive::napi;
 
+use crate::settings::{NativeLimits, NativeTag};
 use crate::shards::{NativeShard, describe_shards};
 
 /// Settings of a stream to be created; each checked by the engine.
@@ -18,6 +19,8 @@ pub struct NativeStreamConfig {
     pub max_record_bytes: u32,
     pub preallocate_bytes: f64,
     pub codec: String,
+    pub limits: NativeLimits,
+    pub tags: Vec<NativeTag>,
 }
 
 /// A line of the list of streams.
@@ -34,6 +37,9 @@ pub struct NativeStreamSummary {
     pub interval_ms: u32,
     pub codec: Option<String>,
     pub created_at_ms: f64,
+    pub limits: NativeLimits,
+    /// In the order of their keys.
+    pub tags: Vec<NativeTag>,
 }
 
 /// A stream as it is now.
@@ -58,6 +64,9 @@ impl NativeStreamConfig {
             max_record_bytes: self.max_record_bytes,
             preallocate_bytes: whole(self.preallocate_bytes)?,
             codec: Some(self.codec),
+            limits: self.limits.into_engine()?,
+            tags: self.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            ..StreamConfig::default()
         })
     }
 }
@@ -120,6 +129,8 @@ fn summarize_parts(
         interval_ms,
         codec: config.codec,
         created_at_ms: created_ms as f64,
+        limits: NativeLimits::of(config.limits),
+        tags: config.tags.into_iter().map(|(key, value)| NativeTag { key, value }).collect(),
     }
 }
 

@@ -21,6 +21,7 @@ mod queue;
 mod read_ahead;
 mod reader;
 mod repair;
+mod settings;
 mod shards;
 mod stream;
 mod task;

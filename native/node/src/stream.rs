@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use millrace::shard::{Shard, ShardId};
-use millrace::{Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Staged, StartAt, Stream, Visibility};
+use millrace::{
+    Change, Commit, Error, Kind, Placement, Position, ReaderOptions, Refused, Staged, StartAt, Stream, Visibility,
+};
 use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi_derive::napi;
 
@@ -37,6 +39,9 @@ struct Writer {
     stream: Stream,
     acknowledged: Bell,
     placements: Vec<Placement>,
+    // What the last append has refused, and where what it has not ends.
+    refused: Vec<Refused>,
+    end: Position,
     // Handed over once and not at each call, because taking a typed array apart costs as much as an append.
     staging: Option<Uint8Array>,
 }
@@ -59,6 +64,24 @@ pub struct NativeReadRequest {
     pub copy: bool,
     pub max_records: u32,
     pub max_bytes: u32,
+}
+
+/// What an append has refused.
+#[napi(object)]
+pub struct NativeRefusals {
+    /// In the order of the records.
+    pub refused: Vec<NativeRefusal>,
+    /// The place up to which the others must be acknowledged.
+    pub position: f64,
+}
+
+/// A record that was refused.
+#[napi(object)]
+pub struct NativeRefusal {
+    /// Its place among the records of the append.
+    pub index: u32,
+    /// The error's text.
+    pub error: String,
 }
 
 impl NativeStream {
@@ -88,8 +111,11 @@ impl Drop for NativeStream {
 }
 
 /// Appends `count` records whose headers and data stand in the first `length` bytes of `staged`, and whose keys in the
-/// `key_bytes` behind: all of them or none. Returns the place up to which they must be acknowledged. Shards and
-/// sequences of the records are written into the arrays if they are given, which have `count` elements then.
+/// `key_bytes` behind. Returns the place up to which they must be acknowledged. Shards and sequences of the records are
+/// written into the arrays if they are given, which have `count` elements then.
+///
+/// Where the limits of shards refuse some of them, the others are appended all the same: this throws then, and
+/// [`stream_take_refused`] tells which they were. Whatever else it throws, none was appended.
 #[napi(catch_unwind)]
 pub fn stream_append(
     handle: u32,
@@ -117,6 +143,12 @@ pub fn stream_submit_synced(handle: u32, length: u32, key_bytes: u32, count: u32
     WRITERS.with(|writers| writers.with(handle, |writer| writer.submit_synced(length, key_bytes, count)))
 }
 
+/// What the last [`stream_append`] has refused, once: nothing where it failed as a whole.
+#[napi(catch_unwind)]
+pub fn stream_take_refused(handle: u32) -> napi::Result<NativeRefusals> {
+    WRITERS.with(|writers| writers.with(handle, |writer| Ok(writer.take_refused())))
+}
+
 /// The place up to which all is acknowledged. The stream's id fires when it moves next.
 #[napi(catch_unwind)]
 pub fn stream_arm_acknowledged(handle: u32) -> napi::Result<f64> {
@@ -139,15 +171,31 @@ impl Writer {
         sequences: Option<&mut [u64]>,
     ) -> napi::Result<Position> {
         self.placements.clear();
+        self.refused.clear();
         let placements = shards.is_some().then_some(&mut self.placements);
-        let appended = self.stream.append(batch, placements, Commit::Engine).map_err(|error| coded(&error))?;
+        let appended = self.stream.append_each(batch, placements, &mut self.refused, Commit::Engine);
+        self.end = appended.map_err(|error| coded(&error))?.end;
         if let (Some(shards), Some(sequences)) = (shards, sequences) {
-            for ((shard, sequence), placement) in shards.iter_mut().zip(sequences).zip(&self.placements) {
+            let mut refused = self.refused.iter().map(|refused| refused.index).peekable();
+            let places = shards.iter_mut().zip(sequences).enumerate();
+            let admitted = places.filter(|(index, _)| refused.next_if_eq(index).is_none());
+            for ((_, (shard, sequence)), placement) in admitted.zip(&self.placements) {
                 *shard = placement.shard;
                 *sequence = placement.sequence;
             }
         }
-        Ok(appended.end)
+        match self.refused.first() {
+            Some(first) => Err(coded(&first.error)),
+            None => Ok(self.end),
+        }
+    }
+
+    fn take_refused(&mut self) -> NativeRefusals {
+        let refused = self.refused.drain(..).map(|refused| NativeRefusal {
+            index: u32::try_from(refused.index).unwrap_or(u32::MAX),
+            error: coded_text(&refused.error),
+        });
+        NativeRefusals { refused: refused.collect(), position: place(self.end) }
     }
 
     fn submit(&mut self, length: u32, key_bytes: u32, count: u32) -> napi::Result<u32> {
@@ -180,6 +228,8 @@ impl NativeStream {
             stream: stream.clone(),
             acknowledged: Bell::new(Arc::clone(acknowledged)),
             placements: Vec::new(),
+            refused: Vec::new(),
+            end: Position::default(),
             staging: None,
         };
         *handle.get_or_init(|| WRITERS.with(|writers| writers.insert(writer())))

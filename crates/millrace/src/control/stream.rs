@@ -8,6 +8,7 @@ use super::config::{Durability, Retention, StreamConfig, validate_name};
 use super::consumer::Consumer;
 use super::queue::QueueEntry;
 use super::state::State;
+use crate::capacity::CapacityHistory;
 use crate::error::{Error, Kind, Result};
 use crate::shard::{STREAM_ID_MAX, SequenceCodec};
 
@@ -41,6 +42,9 @@ pub struct StreamEntry {
     pub horizon: Horizon,
     /// The expiry clock when the horizon was last stored, in milliseconds since 1970; first the time of creation.
     pub expiry_clock_ms: u64,
+    /// What is remembered of its capacity.
+    #[serde(default, skip_serializing_if = "CapacityHistory::is_empty")]
+    pub capacity: CapacityHistory,
     /// Its registered consumers, in the order of their registration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<Consumer>,
@@ -80,6 +84,7 @@ impl StreamEntry {
     pub(super) fn validate(&self) -> Result<()> {
         validate_name("a stream's", &self.name)?;
         self.config.validate()?;
+        CapacityHistory::check_warm(self.capacity.warm_mib_per_second())?;
         self.validate_consumers()?;
         self.validate_queues()?;
         validate_identity(self.id, self.created_ms)
@@ -164,6 +169,7 @@ impl Step for CreateStream {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: self.created_ms,
+            capacity: CapacityHistory::default(),
             consumers: Vec::new(),
             queues: Vec::new(),
             next_shard: 0,

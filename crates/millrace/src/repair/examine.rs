@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::damage::Damage;
 use super::reading::ReadingDisk;
+use crate::capacity::CapacityHistory;
 use crate::control::rescue::{Beginning, Rescued, rescue};
 use crate::control::{Horizon, Retention, StreamConfig, StreamEntry, StreamStatus};
 use crate::engine::clean_tail;
@@ -120,6 +121,7 @@ impl Examined {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: 0,
+            capacity: CapacityHistory::default(),
             consumers: Vec::new(),
             queues: Vec::new(),
             next_shard: 0,

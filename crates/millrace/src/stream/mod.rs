@@ -1,5 +1,6 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
+mod append;
 pub(crate) mod chunk;
 mod consumers;
 pub(crate) mod expiry;
@@ -15,6 +16,7 @@ pub(crate) mod shards;
 mod single;
 pub mod staged;
 pub mod subscription;
+pub(crate) mod throttle;
 
 use std::sync::Arc;
 
@@ -27,11 +29,10 @@ use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
-use pack::{Packer, Placement};
-use staged::Staged;
 use subscription::Subscriptions;
+use throttle::Throttle;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -96,9 +97,10 @@ pub(crate) struct StreamInner {
     pub log: Arc<Log>,
     created_ms: u64,
     config: RwLock<StreamConfig>,
-    // Of the configuration, what never changes: read by each call, and no lock is taken for it.
+    // Of the configuration, what each call reads: no lock is taken for it.
     durability: Durability,
-    record_bytes_max: u32,
+    record_bytes_max: AtomicU32,
+    throttle: Throttle,
     // The frame of a record that is appended on its own, with what it was last routed by.
     single: Apart<Mutex<(FrameDraft, Arc<Routes>)>>,
     codec: SequenceCodec,
@@ -158,7 +160,8 @@ impl StreamInner {
             log,
             created_ms: entry.created_ms,
             durability: entry.config.durability,
-            record_bytes_max: entry.config.max_record_bytes,
+            record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
+            throttle: Throttle::new(entry.config.limits),
             single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
@@ -175,7 +178,16 @@ impl StreamInner {
     }
 
     pub fn set_config(&self, config: StreamConfig) {
-        *self.config.write() = config;
+        let mut present = self.config.write();
+        self.record_bytes_max.store(config.max_record_bytes, Ordering::Relaxed);
+        if present.limits != config.limits {
+            self.throttle.set(config.limits);
+        }
+        *present = config;
+    }
+
+    fn record_bytes_max(&self) -> u32 {
+        self.record_bytes_max.load(Ordering::Relaxed)
     }
 
     /// Whether the control log has to be told of a clean end.
@@ -244,102 +256,6 @@ impl Stream {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.0.deleting.load(Ordering::Acquire)
-    }
-
-    /// Appends a batch of records, all or (where a record is bad) none of them, those of more than 16 MiB a frame after
-    /// the other: should the disk be full for a later frame, those before it stay. Where `placements` is given, the
-    /// place of each record is appended to it in their order.
-    ///
-    /// # Errors
-    /// `InvalidKey`, `RecordTooLarge`, `InvalidArgument`, `DiskFull`, `StreamDeleting`, `Closed`, `Poisoned`.
-    pub fn append(
-        &self,
-        batch: Staged<'_>,
-        placements: Option<&mut Vec<Placement>>,
-        commit: Commit,
-    ) -> Result<Appended> {
-        self.0.check_usable()?;
-        // The first append since the opening goes the long way: it may have to tell the control log.
-        let end = if batch.count == 1 && batch.bytes() <= single::SINGLE_BYTES_MAX && self.0.was_opened() {
-            self.append_single(batch, placements)
-        } else {
-            self.append_packed(batch, placements)
-        };
-        if commit == Commit::Engine {
-            // Where a later frame was refused, those before it are in the log and become durable all the same.
-            self.0.engine.committer.appended(&self.0.log, self.0.durability());
-        }
-        Ok(Appended { end: end? })
-    }
-
-    /// Appends one record in a frame of its own.
-    fn append_single(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
-        let mut single = self.0.single.lock();
-        let (draft, routes) = &mut *single;
-        let (shard, appended) = loop {
-            let shard = single::load(draft, batch, self.0.record_bytes_max, &routes.map)?;
-            if let Some(appended) = self.0.log.append_routed(draft, routes.generation)? {
-                break (shard, appended);
-            }
-            *routes = self.0.routes();
-        };
-        if let Some(placements) = placements {
-            placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
-        }
-        Ok(appended.end)
-    }
-
-    /// Appends any number of records, grouped by shard.
-    fn append_packed(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
-        let mut packer = self.0.engine.take_packer();
-        let routes = self.0.routes();
-        packer.load(batch, self.0.record_bytes_max, &routes.map)?;
-        self.note_opened()?;
-        let end = self.append_frames(&mut packer, routes, batch, placements);
-        if batch.bytes() <= PACKER_BYTES_KEPT {
-            self.0.engine.keep_packer(packer);
-        }
-        end
-    }
-
-    /// Appends what the packer was loaded with; returns the end of the last frame. Where the shard map changes in
-    /// between, the frames that are in the log stay, and the rest is routed again.
-    fn append_frames(
-        &self,
-        packer: &mut Packer,
-        mut routes: Arc<Routes>,
-        batch: Staged<'_>,
-        mut placements: Option<&mut Vec<Placement>>,
-    ) -> Result<Position> {
-        let mut end = self.0.log.published();
-        loop {
-            let known = placements.as_deref().map_or(0, Vec::len);
-            if !packer.next_frame(batch, &routes.map, placements.as_deref_mut()) {
-                return Ok(end);
-            }
-            let Some(appended) = self.0.log.append_routed(&mut packer.draft, routes.generation)? else {
-                if let Some(placements) = placements.as_deref_mut() {
-                    placements.truncate(known);
-                }
-                routes = self.0.routes();
-                packer.route_again(&routes.map);
-                continue;
-            };
-            for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
-                placement.sequence += appended.first_sequence;
-            }
-            end = appended.end;
-        }
-    }
-
-    /// The first append after an open is noted in the control log, so that a crash is told from a clean close.
-    fn note_opened(&self) -> Result<()> {
-        if self.0.opened.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.0.engine.note_opened(self.0.id)?;
-        self.0.opened.store(true, Ordering::Release);
-        Ok(())
     }
 
     /// All before this place is acknowledged under the stream's durability.

@@ -8,7 +8,7 @@ use crate::format::frame::{FRAME_HEADER_BYTES, RUN_ENTRY_BYTES, RunKind};
 use crate::format::record::{EXPLICIT_HASH_KEY, KEY_CHARACTERS_MAX, RECORD_HEADER_BYTES, RecordHeader};
 use crate::format::{FRAME_BYTES_MAX, u32_of};
 use crate::log::draft::FrameDraft;
-use crate::shard::{HashKey, KeySpan, ShardMap, hash_all};
+use crate::shard::{HashKey, KeySpan, ShardId, ShardMap, hash_all};
 use crate::stream::staged::Staged;
 
 const HASH_KEY_BYTES: usize = 16;
@@ -100,6 +100,26 @@ impl Packer {
         }
         self.make_slots(map);
         Ok(())
+    }
+
+    /// The shard of each record by the map that routed it, with the bytes of its key and data.
+    pub fn sizes(&self, map: &ShardMap) -> impl Iterator<Item = (ShardId, u64)> {
+        self.staged.iter().map(|record| (map.open_ids()[record.slot as usize], record.bytes()))
+    }
+
+    /// Keeps those records that `admits` admits, which is given their numbers in the batch, and what `sizes` says.
+    pub fn keep(&mut self, map: &ShardMap, mut admits: impl FnMut(usize, ShardId, u64) -> bool) {
+        let mut kept = 0;
+        for index in 0..self.staged.len() {
+            let record = self.staged[index];
+            if admits(index, map.open_ids()[record.slot as usize], record.bytes()) {
+                self.staged[kept] = record;
+                self.hashes[kept] = self.hashes[index];
+                kept += 1;
+            }
+        }
+        self.staged.truncate(kept);
+        self.hashes.truncate(kept);
     }
 
     /// Takes the last frame back, which was not appended, and routes what is not in frames yet by another map.
@@ -225,6 +245,12 @@ impl Checked {
     #[inline]
     pub fn key(&self) -> KeySpan {
         KeySpan { offset: self.key, len: self.header.key_bytes }
+    }
+
+    /// The bytes of its key and data.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.header.data_bytes) + u64::from(self.header.key_bytes)
     }
 
     /// Where the header and the key of the next record stand.

@@ -27,7 +27,7 @@ const PAGE_BYTES: u32 = 4096;
 
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
 pub struct Reader {
-    stream: Arc<StreamInner>,
+    pub(super) stream: Arc<StreamInner>,
     scope: Scope,
     visibility: Visibility,
     // The frame to look at next, the run in it, and the record in that run with its offset in the payload.
@@ -121,6 +121,11 @@ impl Reader {
             Scope::One(shard) => Reader { scope: Scope::Family(Family::of(shard)), ..self },
             Scope::All | Scope::Family(_) => self,
         }
+    }
+
+    /// The shard, where it reads one and not what comes after it.
+    pub(super) fn only_shard(&self) -> Option<u32> {
+        self.scope.only()
     }
 
     /// The next records, at most so many, and so many bytes unless the first record alone is larger.

@@ -12,8 +12,16 @@ use crate::shard::{HashKey, ShardId, ShardMap};
 /// A record that takes more than this is packed, in bytes: to copy it costs more than all else then.
 pub(super) const SINGLE_BYTES_MAX: usize = 2048;
 
-/// Lays out in `draft` the frame of a batch of one record; returns the record's shard.
-pub(super) fn load(draft: &mut FrameDraft, batch: Staged<'_>, bytes_max: u32, map: &ShardMap) -> Result<ShardId> {
+/// A record whose frame is laid out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Single {
+    pub shard: ShardId,
+    /// The bytes of its key and data.
+    pub bytes: u64,
+}
+
+/// Lays out in `draft` the frame of a batch of one record.
+pub(super) fn load(draft: &mut FrameDraft, batch: Staged<'_>, bytes_max: u32, map: &ShardMap) -> Result<Single> {
     let (record, explicit) = Checked::of(batch, (0, 0), 0, Limits::of(batch, bytes_max))?;
     let (records, keys) = (batch.records.len(), batch.keys.len());
     if record.end() != (records, keys) {
@@ -28,7 +36,7 @@ pub(super) fn load(draft: &mut FrameDraft, batch: Staged<'_>, bytes_max: u32, ma
     draft.start(1, payload_bytes);
     record.copy(batch, &mut draft.bytes_mut()[payload..payload + payload_bytes]);
     draft.add_run(RunKind::Records, shard.0, payload, payload_bytes, 1);
-    Ok(shard)
+    Ok(Single { shard, bytes: record.bytes() })
 }
 
 #[cfg(test)]

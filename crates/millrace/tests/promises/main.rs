@@ -10,6 +10,7 @@ mod fixtures;
 mod forged;
 mod kill;
 mod lifecycle;
+mod limits;
 mod model;
 mod queues;
 mod races;
