@@ -156,6 +156,8 @@ pub(crate) trait Upkeep: Send + Sync {
     fn upkeep(&self, stream: u64);
     /// Lets time pass for the retention of all streams.
     fn expire(self: Arc<Self>);
+    /// Lets on-demand streams follow their traffic.
+    fn scale(&self);
 }
 
 #[derive(Default)]
@@ -189,7 +191,8 @@ impl Round {
     fn perform(self, upkeep: Arc<dyn Upkeep>) {
         self.streams.into_iter().for_each(|stream| upkeep.upkeep(stream));
         if self.expires {
-            upkeep.expire();
+            Arc::clone(&upkeep).expire();
+            upkeep.scale();
         }
     }
 }

@@ -4,6 +4,7 @@ mod append;
 pub(crate) mod chunk;
 mod consumers;
 pub(crate) mod expiry;
+mod on_demand;
 pub(crate) mod pack;
 mod places;
 pub mod queues;
@@ -31,6 +32,7 @@ use crate::map::TailView;
 use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
+use on_demand::Scaler;
 use subscription::Subscriptions;
 use throttle::Throttle;
 
@@ -80,6 +82,8 @@ pub struct StreamDescription {
     pub durable: Position,
     /// Whether a jump of the clock has paused the retention: see [`Engine::accept_clock`](crate::Engine).
     pub expiry_is_paused: bool,
+    /// What an on-demand stream is warmed up for, in MiB/s, if it is.
+    pub warm_mib_per_second: Option<u32>,
     /// What recovery found when the stream was opened.
     pub findings: Vec<Finding>,
 }
@@ -101,6 +105,8 @@ pub(crate) struct StreamInner {
     durability: Durability,
     record_bytes_max: AtomicU32,
     throttle: Throttle,
+    // Held by the one who lets an on-demand stream follow its traffic.
+    scaler: Mutex<Scaler>,
     // The frame of a record that is appended on its own, with what it was last routed by.
     single: Apart<Mutex<(FrameDraft, Arc<Routes>)>>,
     codec: SequenceCodec,
@@ -161,7 +167,8 @@ impl StreamInner {
             created_ms: entry.created_ms,
             durability: entry.config.durability,
             record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
-            throttle: Throttle::new(entry.config.limits),
+            throttle: Throttle::new(&entry.config),
+            scaler: Mutex::default(),
             single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
@@ -180,8 +187,8 @@ impl StreamInner {
     pub fn set_config(&self, config: StreamConfig) {
         let mut present = self.config.write();
         self.record_bytes_max.store(config.max_record_bytes, Ordering::Relaxed);
-        if present.limits != config.limits {
-            self.throttle.set(config.limits);
+        if (present.limits, present.mode) != (config.limits, config.mode) {
+            self.throttle.set(&config);
         }
         *present = config;
     }
@@ -404,6 +411,7 @@ impl Stream {
             published,
             durable: self.0.log.durable(),
             expiry_is_paused: self.0.engine.expiry.lock().is_paused(),
+            warm_mib_per_second: self.0.engine.capacity_of(self.0.id).ok().and_then(|(_, of)| of.warm_mib_per_second()),
             findings: self.0.findings.clone(),
         }
     }

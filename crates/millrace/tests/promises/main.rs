@@ -12,6 +12,7 @@ mod kill;
 mod lifecycle;
 mod limits;
 mod model;
+mod on_demand;
 mod queues;
 mod races;
 mod repair;
