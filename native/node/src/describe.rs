@@ -73,7 +73,6 @@ impl NativeStreamConfig {
             limits: self.limits.into_engine()?,
             mode: capacity_mode(&self.mode),
             tags: self.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
-            ..StreamConfig::default()
         })
     }
 }
