@@ -6,7 +6,15 @@ import { formatShardId } from './batch.js'
 import { describeHours } from './duration.js'
 import { MillraceError, invalidArgument } from './errors.js'
 import { describeLimits, describeTags } from './settings.js'
-import type { Durability, ShardDescription, ShardFilter, StartAt, StreamDescription, StreamSummary } from './options.js'
+import type {
+  Durability,
+  ShardDescription,
+  ShardFilter,
+  StartAt,
+  StreamDescription,
+  StreamSummary,
+  WarmThroughput,
+} from './options.js'
 
 /** The position in a native request: exactly one of its fields, or none for the latest. */
 interface NativeStart {
@@ -63,8 +71,14 @@ export function describeSummary(native: NativeStreamSummary): StreamSummary {
     codec: native.codec ?? 'raw',
     createdAt: new Date(native.createdAtMs),
     limits: describeLimits(native.limits),
+    mode: native.mode === 'on-demand' ? 'on-demand' : 'provisioned',
     tags: describeTags(native.tags),
   }
+}
+
+function describeWarm({ warmMibPerSecond, summary }: NativeStreamDescription): { warmThroughput?: WarmThroughput } {
+  if (warmMibPerSecond === undefined) return {}
+  return { warmThroughput: { targetMiBps: warmMibPerSecond, currentMiBps: summary.shards } }
 }
 
 /** A description as callers see it. */
@@ -77,6 +91,7 @@ export function describeStream(native: NativeStreamDescription): StreamDescripti
     segments: native.segments,
     sealedRecords: native.sealedRecords,
     oldestArrival: new Date(native.oldestMs),
+    ...describeWarm(native),
   }
 }
 

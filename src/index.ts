@@ -23,6 +23,7 @@ export { json, lz4, raw, type Codec } from './codec.js'
 export { ERROR_CODES, MillraceError, type ErrorCode } from './errors.js'
 export type {
   AppendLimits,
+  CapacityMode,
   CreateStreamOptions,
   Durability,
   LimitPolicy,
@@ -38,6 +39,7 @@ export type {
   StreamDescription,
   StreamOptions,
   StreamSummary,
+  WarmThroughput,
 } from './options.js'
 export { retryPutMany, type PartialPuts } from './retry-puts.js'
 export { retry, type RetryOptions } from './retry.js'

@@ -14,11 +14,13 @@ import { parseObservation, type Observation, type StreamMetrics } from './metric
 import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
-import { nativeLimits, nativeTags } from './settings.js'
+import { checkMode, nativeLimits, nativeTags } from './settings.js'
 import { Stream } from './stream.js'
 import { describeDamage, progressIsTold, type VerifyOptions, type VerifyReport } from './verify.js'
 
 const RECORD_BYTES_DEFAULT = 1024 * 1024
+/** As Kinesis: 4 MB/s written. */
+const ON_DEMAND_SHARDS = 4
 const U32_MAX = 0xffff_ffff
 const CLOCK_FACTOR_MAX = 1_000_000
 const COPY_WARNING = 'this runtime forbids external buffers: records are handed over as copies, which reads more slowly'
@@ -143,14 +145,16 @@ export class Millrace implements AsyncDisposable {
     this.#checkOpen()
     checkName('name', name)
     const codec = codecOf(options)
+    const mode = checkMode(options.mode ?? 'provisioned')
     const config = {
-      shards: checkWhole('shards', options.shards ?? 1, 0, U32_MAX),
+      shards: checkWhole('shards', options.shards ?? (mode === 'on-demand' ? ON_DEMAND_SHARDS : 1), 0, U32_MAX),
       retentionHours: retentionHours(options.retention ?? '24h'),
       ...nativeDurability(options.durability ?? 'synced'),
       maxRecordBytes: checkWhole('maxRecordBytes', options.maxRecordBytes ?? RECORD_BYTES_DEFAULT, 0, U32_MAX),
       preallocateBytes: checkWhole('preallocate', options.preallocate ?? 0, 0, Number.MAX_SAFE_INTEGER),
       codec: codec.name,
       limits: nativeLimits(options.limits ?? 'unlimited'),
+      mode,
       tags: nativeTags(options.tags ?? {}),
     }
     try {

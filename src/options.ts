@@ -99,6 +99,15 @@ export interface ShardLimits {
  */
 export type LimitPolicy = 'unlimited' | 'aws' | ShardLimits
 
+/**
+ * Who decides how many shards a stream has: its owner (`'provisioned'`), or its traffic (`'on-demand'`).
+ *
+ * An on-demand stream begins with four shards. A shard that takes in more than 500 KB/s or 500 records/s, on average over
+ * five minutes, is split at its middle; so the stream can take twice its highest average of the last thirty days. What
+ * thirty days did not need is merged again after a day of quiet. A single key stays in one shard.
+ */
+export type CapacityMode = 'provisioned' | 'on-demand'
+
 /** How much one handle of a stream may hold before the log has taken it. */
 export interface AppendLimits {
   /**
@@ -128,7 +137,7 @@ export interface StreamOptions<T> extends AppendLimits {
 export interface CreateStreamOptions<T> extends StreamOptions<T> {
   /**
    * Shards, over which the hash key range is divided evenly.
-   * @default 1
+   * @default 1, or 4 for an on-demand stream
    */
   readonly shards?: number
   /**
@@ -156,6 +165,11 @@ export interface CreateStreamOptions<T> extends StreamOptions<T> {
    * @default 'unlimited'
    */
   readonly limits?: LimitPolicy
+  /**
+   * Who decides how many shards it has.
+   * @default 'provisioned'
+   */
+  readonly mode?: CapacityMode
   /**
    * What is to be noted at the stream: at most 50 pairs, keys of 1 to 128 characters that do not begin with `aws:`,
    * values of 0 to 256, both of letters, digits, spaces and `_ . : / = + - @ %`.
@@ -269,6 +283,8 @@ export interface StreamSummary {
   readonly createdAt: Date
   /** What its shards take and give a second. */
   readonly limits: LimitPolicy
+  /** Who decides how many shards it has. */
+  readonly mode: CapacityMode
   /** What was noted at it, by key. */
   readonly tags: Readonly<Record<string, string>>
 }
@@ -329,6 +345,14 @@ export interface ShardDescription {
   readonly adjacentParentShardId: string | undefined
 }
 
+/** What an on-demand stream can take before its traffic has asked for it. */
+export interface WarmThroughput {
+  /** What was asked for, in MiB/s written. */
+  readonly targetMiBps: number
+  /** What its open shards take in at present, in MiB/s written, by the limits of AWS. */
+  readonly currentMiBps: number
+}
+
 /** What {@link Stream.describe} returns. */
 export interface StreamDescription extends StreamSummary {
   /** The stream's shards, open and closed, in the order of their ids. */
@@ -343,4 +367,6 @@ export interface StreamDescription extends StreamSummary {
   readonly sealedRecords: number
   /** No record that can be read is older; the stream's creation while it is empty. */
   readonly oldestArrival: Date
+  /** What an on-demand stream is warmed up for; missing where it is not. */
+  readonly warmThroughput?: WarmThroughput
 }

@@ -4,7 +4,7 @@
 import type { NativeLimits, NativeTag } from './binding.js'
 import { checkWhole } from './checks.js'
 import { invalidArgument } from './errors.js'
-import type { LimitPolicy, ShardLimits } from './options.js'
+import type { CapacityMode, LimitPolicy, ShardLimits } from './options.js'
 
 const RATE_MAX = 2 ** 40
 const RATES = [
@@ -40,6 +40,12 @@ function rates(from: ShardLimits, of: (name: string, value: number) => number): 
     return value === undefined ? [] : [[name, of(name, value)] as const]
   })
   return Object.fromEntries(given)
+}
+
+/** A capacity mode, if it is one. */
+export function checkMode(mode: CapacityMode): CapacityMode {
+  if (mode === 'provisioned' || mode === 'on-demand') return mode
+  throw invalidArgument(`mode: expected 'provisioned' or 'on-demand', got ${JSON.stringify(mode)}`)
 }
 
 /** Tags as the native module takes them. */

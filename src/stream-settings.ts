@@ -5,8 +5,8 @@
 import type { NativeEngine } from './binding.js'
 import { checkWhole } from './checks.js'
 import { retentionHours } from './duration.js'
-import type { LimitPolicy, Retention, StreamDescription } from './options.js'
-import { nativeLimits, nativeTags } from './settings.js'
+import type { CapacityMode, LimitPolicy, Retention, StreamDescription } from './options.js'
+import { checkMode, nativeLimits, nativeTags } from './settings.js'
 
 /** The settings of a {@link Stream}. */
 export abstract class StreamSettings {
@@ -47,6 +47,35 @@ export abstract class StreamSettings {
     const bytes = checkWhole('maxRecordBytes', maxRecordBytes, 0, 0xffff_ffff)
     await this.change((engine, name) => engine.setMaxRecordBytes(name, bytes))
     this.limitRecords(bytes)
+  }
+
+  /**
+   * Switches who decides how many shards the stream has; it keeps those that it has. A switch to the mode that it has
+   * does nothing.
+   *
+   * Rejects with `ERR_MILLRACE_LIMIT_EXCEEDED` (switched twice within the last 24 hours),
+   * `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * await clicks.setMode('on-demand')
+   */
+  async setMode(mode: CapacityMode): Promise<void> {
+    await this.change((engine, name) => engine.setMode(name, checkMode(mode)))
+  }
+
+  /**
+   * Warms an on-demand stream up for so many MiB/s written before they come, 1 to 10,000; 0 releases it. Resolves when it
+   * has the shards for it. What is released goes by and by, as it stays quiet.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT` (a provisioned stream too), `ERR_MILLRACE_STREAM_DELETING` or
+   * `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * await clicks.setWarmThroughput(200)
+   */
+  async setWarmThroughput(mibPerSecond: number): Promise<void> {
+    const mib = checkWhole('mibPerSecond', mibPerSecond, 0, 10_000)
+    await this.change((engine, name) => engine.setWarmThroughput(name, mib))
   }
 
   /** What is noted at the stream, by key. */

@@ -127,6 +127,21 @@ test('records may grow once the stream allows it', async () => {
   expect(stream.describe().maxRecordBytes).toBe(4 * 1024 * 1024)
 })
 
+test('an on-demand stream begins with four shards, is warmed up, and keeps its shards when its mode is switched', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('followed', { mode: 'on-demand' })
+  expect(stream.describe()).toMatchObject({ mode: 'on-demand', shards: 4 })
+  expect(stream.describe().warmThroughput).toBeUndefined()
+  await stream.setWarmThroughput(10)
+  expect(stream.describe()).toMatchObject({ shards: 16, warmThroughput: { targetMiBps: 10, currentMiBps: 16 } })
+  await stream.setMode('on-demand')
+  await stream.setMode('provisioned')
+  expect(stream.describe()).toMatchObject({ mode: 'provisioned', shards: 16 })
+  await stream.setMode('on-demand')
+  await expect(stream.setMode('provisioned')).rejects.toMatchObject({ code: 'ERR_MILLRACE_LIMIT_EXCEEDED' })
+  expect(stream.describe().mode).toBe('on-demand')
+})
+
 /** Settings that must be refused, each with its code and what the message must tell. */
 const REFUSED: readonly [string, (stream: Stream) => Promise<void>, string, RegExp][] = [
   ['limits of no kind', (s) => s.setLimits('fast' as never), 'INVALID_ARGUMENT', /'unlimited', 'aws' or numbers/],
@@ -138,6 +153,9 @@ const REFUSED: readonly [string, (stream: Stream) => Promise<void>, string, RegE
   ['no tag', (s) => s.tag({}), 'INVALID_ARGUMENT', /at least one/],
   ['a number as tag', (s) => s.tag({ n: 5 } as never), 'INVALID_ARGUMENT', /a string at 'n', got number/],
   ['51 tags', (s) => s.tag(Object.fromEntries(records(51).map((_, i) => [`${i}`, '']))), 'LIMIT_EXCEEDED', /50 tags/],
+  ['a mode of no kind', (s) => s.setMode('serverless' as never), 'INVALID_ARGUMENT', /'provisioned' or 'on-demand'/],
+  ['a provisioned stream to be warmed up', (s) => s.setWarmThroughput(8), 'INVALID_ARGUMENT', /on-demand, got a prov/],
+  ['more warmth than there is', (s) => s.setWarmThroughput(10_001), 'INVALID_ARGUMENT', /0 to 10000, got 10001/],
   ['records too large', (s) => s.setMaxRecordBytes(10_485_761), 'INVALID_ARGUMENT', /1024 to 10485760/],
 ]
 

@@ -158,6 +158,8 @@ pub(crate) trait Upkeep: Send + Sync {
     fn publish(&self);
     /// Lets time pass for the retention of all streams.
     fn expire(self: Arc<Self>);
+    /// Lets on-demand streams follow their traffic.
+    fn scale(&self);
 }
 
 #[derive(Default)]
@@ -205,7 +207,8 @@ impl Round {
             upkeep.publish();
         }
         if self.expires {
-            upkeep.expire();
+            Arc::clone(&upkeep).expire();
+            upkeep.scale();
         }
     }
 }

@@ -3,7 +3,7 @@
 use millrace::{Durability, Error, Kind, Result, Retention, Stream, StreamConfig, StreamStatus, StreamSummary};
 use napi_derive::napi;
 
-use crate::settings::{NativeLimits, NativeTag};
+use crate::settings::{NativeLimits, NativeTag, capacity_mode, mode_text};
 use crate::shards::{NativeShard, describe_shards};
 
 /// Settings of a stream to be created; each checked by the engine.
@@ -20,6 +20,8 @@ pub struct NativeStreamConfig {
     pub preallocate_bytes: f64,
     pub codec: String,
     pub limits: NativeLimits,
+    /// `provisioned` or `on-demand`.
+    pub mode: String,
     pub tags: Vec<NativeTag>,
 }
 
@@ -38,6 +40,8 @@ pub struct NativeStreamSummary {
     pub codec: Option<String>,
     pub created_at_ms: f64,
     pub limits: NativeLimits,
+    /// `provisioned` or `on-demand`.
+    pub mode: String,
     /// In the order of their keys.
     pub tags: Vec<NativeTag>,
 }
@@ -52,6 +56,8 @@ pub struct NativeStreamDescription {
     pub segments: u32,
     pub sealed_records: f64,
     pub oldest_ms: f64,
+    /// What an on-demand stream is warmed up for, in MiB/s, if it is.
+    pub warm_mib_per_second: Option<u32>,
 }
 
 impl NativeStreamConfig {
@@ -65,8 +71,8 @@ impl NativeStreamConfig {
             preallocate_bytes: whole(self.preallocate_bytes)?,
             codec: Some(self.codec),
             limits: self.limits.into_engine()?,
+            mode: capacity_mode(&self.mode),
             tags: self.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
-            ..StreamConfig::default()
         })
     }
 }
@@ -130,6 +136,7 @@ fn summarize_parts(
         codec: config.codec,
         created_at_ms: created_ms as f64,
         limits: NativeLimits::of(config.limits),
+        mode: mode_text(config.mode).to_owned(),
         tags: config.tags.into_iter().map(|(key, value)| NativeTag { key, value }).collect(),
     }
 }
@@ -146,6 +153,7 @@ pub fn describe(stream: &Stream) -> NativeStreamDescription {
         segments: u32::try_from(description.segments).unwrap_or(u32::MAX),
         sealed_records: description.sealed_records as f64,
         oldest_ms: description.oldest_ms as f64,
+        warm_mib_per_second: description.warm_mib_per_second,
         summary: summarize_parts(description.name, false, description.created_ms, open_shards, description.config),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millrace::Result;
+use millrace::capacity::CapacityMode;
 use millrace::limits::{LimitPolicy, ShardLimits};
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
@@ -64,8 +65,35 @@ impl NativeLimits {
     }
 }
 
+/// A capacity mode by its word.
+pub fn capacity_mode(word: &str) -> CapacityMode {
+    if word == "on-demand" { CapacityMode::OnDemand } else { CapacityMode::Provisioned }
+}
+
+/// The word of a capacity mode.
+pub fn mode_text(mode: CapacityMode) -> &'static str {
+    match mode {
+        CapacityMode::OnDemand => "on-demand",
+        CapacityMode::Provisioned => "provisioned",
+    }
+}
+
 #[napi]
 impl NativeEngine {
+    /// Switches who decides how many shards a stream has: `provisioned` or `on-demand`.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn set_mode(&self, name: String, mode: String) -> AsyncTask<Blocking<()>> {
+        let engine = Arc::clone(&self.engine);
+        promise(move || engine.set_mode(&name, capacity_mode(&mode)))
+    }
+
+    /// Warms an on-demand stream up for so many MiB/s, or, with 0, releases it.
+    #[napi(ts_return_type = "Promise<void>", catch_unwind)]
+    pub fn set_warm_throughput(&self, name: String, mib_per_second: u32) -> AsyncTask<Blocking<()>> {
+        let engine = Arc::clone(&self.engine);
+        promise(move || engine.set_warm_throughput(&name, (mib_per_second > 0).then_some(mib_per_second)))
+    }
+
     /// Changes what a stream's shards take and give a second.
     #[napi(ts_return_type = "Promise<void>", catch_unwind)]
     pub fn set_limits(&self, name: String, limits: NativeLimits) -> AsyncTask<Blocking<()>> {

@@ -24,7 +24,7 @@ pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
 pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
 pub use queue::{CreateQueue, DeadLetters, DeleteQueue, QueueConfig, QueueEntry, QueueStart, TagQueue, UpdateQueue};
-pub use settings::{SetLimits, SetMaxRecordBytes};
+pub use settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
 pub use shards::ShardsChanged;
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
@@ -32,8 +32,4 @@ pub use stream::{
 };
 pub use tags::{TagStream, Tags, UntagStream};
 #[cfg(fuzzing)]
-pub use {
-    settings::{PeakNoted, SetMode, SetWarmThroughput},
-    state::State,
-    stream::SetDurability,
-};
+pub use {state::State, stream::SetDurability};

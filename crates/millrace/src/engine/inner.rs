@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::{OpenOptions, closed};
+use crate::capacity::{CapacityHistory, CapacityMode};
 use crate::control::journal::Journal;
 use crate::control::{
     CleanTail, Command, Durability, Horizon, ShardsChanged, StreamClosed, StreamConfig, StreamEntry, StreamOpened,
@@ -172,6 +173,13 @@ impl Inner {
     pub fn in_flight(&self) -> Result<RwLockReadGuard<'_, ()>> {
         let in_flight = self.calls.read();
         self.check_open().map(|()| in_flight)
+    }
+
+    /// Who decides how many shards a stream has, and what is remembered of its capacity.
+    pub fn capacity_of(&self, id: u64) -> Result<(CapacityMode, CapacityHistory)> {
+        let journal = self.journal.lock();
+        let entry = journal.state().stream(id)?;
+        Ok((entry.config.mode, entry.capacity.clone()))
     }
 
     /// Executes a command of the control plane.
@@ -423,6 +431,17 @@ impl Upkeep for Inner {
         let Some(stream) = self.streams.lock().get(&stream).cloned() else { return };
         if let Err(error) = stream.log.upkeep() {
             self.warn(format!("stream {}: {}", stream.name, error.message()));
+        }
+    }
+
+    fn scale(&self) {
+        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
+        for stream in streams.into_iter().map(Stream) {
+            match stream.scale() {
+                Err(error) if matches!(error.kind(), Kind::StreamNotFound | Kind::StreamDeleting | Kind::Closed) => {}
+                Err(error) => self.warn(format!("stream {}: {}", stream.name(), error.message())),
+                Ok(_) => {}
+            }
         }
     }
 

@@ -4,7 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
-use crate::control::{Command, Retention, SetLimits, SetMaxRecordBytes, SetRetention, TagStream, Tags, UntagStream};
+use crate::capacity::CapacityMode;
+use crate::control::{
+    Command, Retention, SetLimits, SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, TagStream, Tags,
+    UntagStream,
+};
 use crate::error::Result;
 use crate::limits::LimitPolicy;
 
@@ -43,6 +47,50 @@ impl Engine {
     /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `Closed`.
     pub fn set_max_record_bytes(&self, name: &str, max_record_bytes: u32) -> Result<()> {
         self.change(name, |id| SetMaxRecordBytes { id, max_record_bytes }.into())
+    }
+
+    /// Switches who decides how many shards a stream has: its owner, or its traffic. It keeps those that it has, and
+    /// begins to follow its traffic from there. A switch to the mode that it has does nothing.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `LimitExceeded` (it was switched twice within the last 24 hours), `Closed`.
+    pub fn set_mode(&self, name: &str, mode: CapacityMode) -> Result<()> {
+        let inner = self.check()?;
+        if inner.journal.lock().state().stream_named(name)?.config.mode == mode {
+            return Ok(());
+        }
+        let at_ms = inner.environment.clock.wall_ms();
+        drop(inner);
+        self.change(name, |id| SetMode { id, mode, at_ms }.into())
+    }
+
+    /// Warms an on-demand stream up for so many MiB/s written, before they come, or, with `None`, releases it. Returns
+    /// when it has the shards for it; what is released goes by and by, as it stays quiet.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument` (a provisioned stream, or not 1 to 10,000), `Closed`,
+    /// `LimitExceeded` or an error of the disk where it could not be split: it goes on with that once a minute.
+    ///
+    /// ```
+    /// use millrace::capacity::CapacityMode;
+    /// use millrace::{Engine, OpenOptions, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let config = StreamConfig { shards: 4, mode: CapacityMode::OnDemand, ..StreamConfig::default() };
+    /// let clicks = engine.create_stream("clicks", config)?;
+    /// engine.set_warm_throughput("clicks", Some(16))?;
+    /// assert_eq!(clicks.describe().shards.iter().filter(|shard| shard.is_open()).count(), 16);
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn set_warm_throughput(&self, name: &str, mib_per_second: Option<u32>) -> Result<()> {
+        self.change(name, |id| SetWarmThroughput { id, mib_per_second }.into())?;
+        let call = self.check()?;
+        let id = call.journal.lock().state().stream_named(name)?.id;
+        let stream = call.open_stream(id)?;
+        // Each look splits a shard once.
+        while mib_per_second.is_some() && stream.scale()? > 0 {}
+        Ok(())
     }
 
     /// Adds tags to a stream, at least one; those of a key that it has are replaced. The rules are those of AWS: at most

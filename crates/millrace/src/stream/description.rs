@@ -33,6 +33,8 @@ pub struct StreamDescription {
     pub durable: Position,
     /// Whether a jump of the clock has paused the retention: see [`Engine::accept_clock`](crate::Engine).
     pub expiry_is_paused: bool,
+    /// What an on-demand stream is warmed up for, in MiB/s, if it is.
+    pub warm_mib_per_second: Option<u32>,
     /// What recovery found when the stream was opened.
     pub findings: Vec<Finding>,
 }
@@ -57,6 +59,7 @@ impl Stream {
             published,
             durable: self.0.log.durable(),
             expiry_is_paused: self.0.engine.expiry.lock().is_paused(),
+            warm_mib_per_second: self.0.engine.capacity_of(self.0.id).ok().and_then(|(_, of)| of.warm_mib_per_second()),
             findings: self.0.findings.clone(),
         }
     }

@@ -6,6 +6,7 @@ mod consumers;
 pub mod description;
 pub(crate) mod expiry;
 mod measured;
+mod on_demand;
 pub(crate) mod pack;
 mod places;
 pub mod queues;
@@ -35,6 +36,7 @@ use crate::metrics::meter::Meter;
 use crate::shard::{SequenceCodec, SequenceNumber, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
+use on_demand::Scaler;
 use subscription::Subscriptions;
 use throttle::Throttle;
 
@@ -74,6 +76,8 @@ pub(crate) struct StreamInner {
     durability: Durability,
     record_bytes_max: AtomicU32,
     throttle: Throttle,
+    // Held by the one who lets an on-demand stream follow its traffic.
+    scaler: Mutex<Scaler>,
     // The frame of a record that is appended on its own, with what it was last routed by.
     single: Apart<Mutex<(FrameDraft, Arc<Routes>)>>,
     codec: SequenceCodec,
@@ -135,7 +139,8 @@ impl StreamInner {
             created_ms: entry.created_ms,
             durability: entry.config.durability,
             record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
-            throttle: Throttle::new(entry.config.limits),
+            throttle: Throttle::new(&entry.config),
+            scaler: Mutex::default(),
             single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
@@ -156,8 +161,8 @@ impl StreamInner {
     pub fn set_config(&self, config: StreamConfig) {
         let mut present = self.config.write();
         self.record_bytes_max.store(config.max_record_bytes, Ordering::Relaxed);
-        if present.limits != config.limits {
-            self.throttle.set(config.limits);
+        if (present.limits, present.mode) != (config.limits, config.mode) {
+            self.throttle.set(&config);
         }
         *present = config;
     }

@@ -138,6 +138,11 @@ impl Stream {
 
     fn reshard(&self, change: Reshard) -> Result<Vec<Shard>> {
         let _in_flight = self.0.engine.in_flight()?;
+        self.change_map(change)
+    }
+
+    /// Carries out a change; the caller keeps the engine open meanwhile.
+    pub(super) fn change_map(&self, change: Reshard) -> Result<Vec<Shard>> {
         self.0.check_usable()?;
         let _one_at_a_time = self.0.resharding.lock();
         let routes = self.0.routes();
@@ -158,7 +163,9 @@ impl Stream {
             Err(error) if error.kind() == Kind::StreamDeleting || error.kind() == Kind::StreamNotFound => {}
             other => other?,
         }
-        Ok(opened(&routes.map, &self.0.routes().map))
+        let after = &self.0.routes().map;
+        self.0.throttle.forget_closed(after);
+        Ok(opened(&routes.map, after))
     }
 
     /// A plan, and what the control log will note of it, after it was asked whether it may. None: nothing is to be done.

@@ -13,8 +13,10 @@ use super::pack::Packer;
 use super::reader::{Reader, Step};
 use super::single::Single;
 use super::{Stream, StreamInner};
+use crate::capacity::CapacityMode;
+use crate::control::StreamConfig;
 use crate::error::{Error, Result};
-use crate::limits::{Demand, LimitPolicy, ReadTank, Refusal, ShardLimits, WriteTank};
+use crate::limits::{Demand, ReadTank, Refusal, ShardLimits, WriteTank};
 use crate::shard::{ShardId, ShardMap};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -31,8 +33,16 @@ pub struct Refused {
 /// The tanks of a stream.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    writes_are_limited: AtomicBool,
+    // Whether writes are limited, or counted.
+    looks_at_writes: AtomicBool,
     tanks: Mutex<Tanks>,
+}
+
+/// What a shard has taken in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed {
+    pub bytes: u64,
+    pub records: u64,
 }
 
 #[derive(Debug, Default)]
@@ -40,12 +50,14 @@ struct Tanks {
     limits: ShardLimits,
     writes: BTreeMap<ShardId, WriteTank>,
     reads: BTreeMap<ShardId, ReadTank>,
+    // What was admitted since somebody asked last, of a stream that goes by it.
+    passed: Option<BTreeMap<ShardId, Passed>>,
 }
 
 impl Throttle {
-    pub fn new(policy: LimitPolicy) -> Throttle {
-        let throttle = Throttle { writes_are_limited: AtomicBool::new(false), tanks: Mutex::default() };
-        throttle.set(policy);
+    pub fn new(config: &StreamConfig) -> Throttle {
+        let throttle = Throttle { looks_at_writes: AtomicBool::new(false), tanks: Mutex::default() };
+        throttle.set(config);
         throttle
     }
 
@@ -54,24 +66,38 @@ impl Throttle {
         self.tanks.lock().limits
     }
 
-    /// From now these limits hold; every shard begins with full tanks.
-    pub fn set(&self, policy: LimitPolicy) {
-        let limits = policy.limits();
-        *self.tanks.lock() = Tanks { limits, ..Tanks::default() };
-        self.writes_are_limited.store(!limits.writes_are_free(), Ordering::Release);
+    /// From now the limits of this configuration hold; every shard begins with full tanks. What an on-demand stream takes
+    /// in is counted.
+    pub fn set(&self, config: &StreamConfig) {
+        let limits = config.limits.limits();
+        let passed = (config.mode == CapacityMode::OnDemand).then(BTreeMap::new);
+        self.looks_at_writes.store(!limits.writes_are_free() || passed.is_some(), Ordering::Release);
+        *self.tanks.lock() = Tanks { limits, passed, ..Tanks::default() };
     }
 
     /// Whether writes must be admitted.
     #[inline]
-    pub fn limits_writes(&self) -> bool {
-        self.writes_are_limited.load(Ordering::Acquire)
+    pub fn looks_at_writes(&self) -> bool {
+        self.looks_at_writes.load(Ordering::Acquire)
+    }
+
+    /// What was admitted since the last call, of a stream that goes by it.
+    pub fn take_passed(&self) -> BTreeMap<ShardId, Passed> {
+        self.tanks.lock().passed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Lets go of the tanks of shards that cannot be written to any more, or not be read.
+    pub fn forget_closed(&self, map: &ShardMap) {
+        let mut tanks = self.tanks.lock();
+        tanks.writes.retain(|shard, _| map.get(*shard).is_some_and(|shard| shard.is_open()));
+        tanks.reads.retain(|shard, _| map.get(*shard).is_some());
     }
 
     /// Admits one record.
     fn admit(&self, shard: ShardId, bytes: u64, now_ms: u64) -> std::result::Result<(), Refusal> {
         let mut tanks = self.tanks.lock();
         let demand = Demand::of_record(bytes, &tanks.limits);
-        tanks.write_tank(shard, now_ms).admit(demand, now_ms)
+        tanks.admit(shard, demand, now_ms)
     }
 
     /// Admits all of these records or none; a refusal tells which shard could not take its part.
@@ -92,7 +118,7 @@ impl Throttle {
             }
         }
         for (shard, demand) in demands {
-            tanks.write_tank(shard, now_ms).admit(demand, now_ms).expect("just found to fit, under the same lock");
+            tanks.admit(shard, demand, now_ms).expect("just found to fit, under the same lock");
         }
         Ok(())
     }
@@ -105,6 +131,16 @@ impl Throttle {
 }
 
 impl Tanks {
+    fn admit(&mut self, shard: ShardId, demand: Demand, now_ms: u64) -> std::result::Result<(), Refusal> {
+        self.write_tank(shard, now_ms).admit(demand, now_ms)?;
+        if let Some(passed) = &mut self.passed {
+            let passed = passed.entry(shard).or_default();
+            passed.bytes = passed.bytes.saturating_add(demand.bytes).saturating_add(demand.large_bytes);
+            passed.records = passed.records.saturating_add(demand.records);
+        }
+        Ok(())
+    }
+
     fn write_tank(&mut self, shard: ShardId, now_ms: u64) -> &mut WriteTank {
         let limits = self.limits;
         self.writes.entry(shard).or_insert_with(|| WriteTank::new(&limits, now_ms))
@@ -123,7 +159,7 @@ impl StreamInner {
     /// Admits one record; `false` where it went to `refused` instead.
     #[inline]
     pub(super) fn admit_single(&self, single: Single, refused: Option<&mut Vec<Refused>>) -> Result<bool> {
-        if !self.throttle.limits_writes() {
+        if !self.throttle.looks_at_writes() {
             return Ok(true);
         }
         let Single { shard, bytes, .. } = single;
@@ -143,7 +179,7 @@ impl StreamInner {
         map: &ShardMap,
         refused: Option<&mut Vec<Refused>>,
     ) -> Result<u64> {
-        if !self.throttle.limits_writes() {
+        if !self.throttle.looks_at_writes() {
             return Ok(0);
         }
         let now_ms = self.now_ms();

@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod metrics;
 mod model;
+mod on_demand;
 mod queues;
 mod races;
 mod repair;
