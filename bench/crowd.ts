@@ -5,7 +5,7 @@
 // oxlint-disable unicorn/require-post-message-target-origin -- worker threads have no origin; the rule is for windows.
 import { once } from 'node:events'
 import { isMainThread, parentPort, type Worker, workerData } from 'node:worker_threads'
-import { Millrace, type Reader, type Stream } from 'millrace'
+import { type Consumer, Millrace, type Reader, type Stream } from 'millrace'
 import { startWorker } from './worker.js'
 
 /** What the worker is told once. */
@@ -14,9 +14,12 @@ interface Setting {
   readonly stream: string
 }
 
+/** How a record comes to a reader. */
+export type As = 'reader' | 'consumer'
+
 type Job =
-  /** So many readers follow until each has seen so many records. */
-  | { readonly do: 'follow'; readonly readers: number; readonly records: number }
+  /** So many readers follow until each has seen so many records: plain ones, or registered consumers. */
+  | { readonly do: 'follow'; readonly readers: number; readonly records: number; readonly as: As }
   /** A reader is opened at the tail, and left alone. */
   | { readonly do: 'stand still' }
   /** That reader reads up to the tail. */
@@ -36,8 +39,8 @@ export class Crowd {
   }
 
   /** Resolves when all readers wait at the tail; `done` resolves with the milliseconds that their thread was busy. */
-  async follow(readers: number, records: number): Promise<{ readonly done: Promise<number> }> {
-    await this.#ask({ do: 'follow', readers, records })
+  async follow(readers: number, records: number, as: As = 'reader'): Promise<{ readonly done: Promise<number> }> {
+    await this.#ask({ do: 'follow', readers, records, as })
     return { done: this.#answer() }
   }
 
@@ -75,7 +78,7 @@ async function serve({ directory, stream: name }: Setting): Promise<void> {
   const stream = await millrace.stream(name)
   let still: Reader<Uint8Array> | undefined
   const perform = async (job: Job): Promise<number> => {
-    if (job.do === 'follow') return await follow(stream, job.readers, job.records)
+    if (job.do === 'follow') return await follow(stream, job)
     if (job.do === 'catch up') return catchUp(still!)
     still = stream.read({ from: 'LATEST' })
     return 0
@@ -89,20 +92,34 @@ async function serve({ directory, stream: name }: Setting): Promise<void> {
 }
 
 /** Milliseconds that this thread was busy until all had seen all. */
-async function follow(stream: Stream<Uint8Array>, readers: number, records: number): Promise<number> {
-  const reading = Array.from({ length: readers }, () => readSome(stream, records))
+async function follow(
+  stream: Stream<Uint8Array>,
+  { readers, records, as }: Extract<Job, { do: 'follow' }>,
+): Promise<number> {
+  const consumers = as === 'consumer' ? await registered(stream, readers) : []
+  const reading = Array.from({ length: readers }, (_, index) => readSome(stream, records, consumers[index]))
   parentPort?.postMessage('ready')
   const before = performance.eventLoopUtilization()
   await Promise.all(reading)
   return performance.eventLoopUtilization(before).active
 }
 
-async function readSome(stream: Stream<Uint8Array>, records: number): Promise<void> {
+async function readSome(stream: Stream<Uint8Array>, records: number, consumer?: Consumer<Uint8Array>): Promise<void> {
+  const options = { from: 'LATEST', shard: 'shardId-000000000000' } as const
   let seen = 0
-  for await (const batch of stream.read({ from: 'LATEST', shard: 'shardId-000000000000' })) {
-    seen += batch.length
-    if (seen >= records) return
+  if (consumer === undefined) {
+    for await (const batch of stream.read(options)) if ((seen += batch.length) >= records) return
+  } else {
+    for await (const event of consumer.subscribe(options)) if ((seen += event.records.length) >= records) return
   }
+}
+
+/** So many registered consumers; those that are there already are taken. */
+async function registered(stream: Stream<Uint8Array>, count: number): Promise<Consumer<Uint8Array>[]> {
+  for (let index = stream.consumers().length; index < count; index += 1) {
+    await stream.registerConsumer(`consumer-${index}`)
+  }
+  return stream.consumers().slice(0, count)
 }
 
 /** Records a second up to the tail. */

@@ -1,11 +1,20 @@
 /**
  * Between the native module's plain objects and the public ones: names of shards, durations, descriptions.
  */
-import type { NativeStreamDescription, NativeStreamSummary } from './binding.js'
+import type { NativeShard, NativeShardFilter, NativeStreamDescription, NativeStreamSummary } from './binding.js'
 import { formatShardId } from './batch.js'
 import { describeHours } from './duration.js'
 import { MillraceError, invalidArgument } from './errors.js'
-import type { Durability, StartAt, StreamDescription, StreamSummary } from './options.js'
+import { describeLimits, describeTags } from './settings.js'
+import type {
+  Durability,
+  ShardDescription,
+  ShardFilter,
+  StartAt,
+  StreamDescription,
+  StreamSummary,
+  WarmThroughput,
+} from './options.js'
 
 /** The position in a native request: exactly one of its fields, or none for the latest. */
 interface NativeStart {
@@ -61,23 +70,56 @@ export function describeSummary(native: NativeStreamSummary): StreamSummary {
     durability: native.durability === 'interval' ? { interval: native.intervalMs } : namedDurability(native.durability),
     codec: native.codec ?? 'raw',
     createdAt: new Date(native.createdAtMs),
+    limits: describeLimits(native.limits),
+    mode: native.mode === 'on-demand' ? 'on-demand' : 'provisioned',
+    tags: describeTags(native.tags),
   }
+}
+
+function describeWarm({ warmMibPerSecond, summary }: NativeStreamDescription): { warmThroughput?: WarmThroughput } {
+  if (warmMibPerSecond === undefined) return {}
+  return { warmThroughput: { targetMiBps: warmMibPerSecond, currentMiBps: summary.shards } }
 }
 
 /** A description as callers see it. */
 export function describeStream(native: NativeStreamDescription): StreamDescription {
   return {
     ...describeSummary(native.summary),
-    shardList: native.shardList.map(({ shard, startingHashKey, endingHashKey }) => ({
-      shardId: formatShardId(shard),
-      hashKeyRange: { startingHashKey, endingHashKey },
-    })),
+    shardList: native.shardList.map(describeShard),
     maxRecordBytes: native.maxRecordBytes,
     bytes: native.bytes,
     segments: native.segments,
     sealedRecords: native.sealedRecords,
     oldestArrival: new Date(native.oldestMs),
+    ...describeWarm(native),
   }
+}
+
+/** A shard as callers see it. */
+export function describeShard(native: NativeShard): ShardDescription {
+  const { startingHashKey, endingHashKey, startingSequenceNumber, endingSequenceNumber } = native
+  return {
+    shardId: formatShardId(native.shard),
+    hashKeyRange: { startingHashKey, endingHashKey },
+    status: endingSequenceNumber === undefined ? 'open' : 'closed',
+    sequenceNumberRange: { startingSequenceNumber, endingSequenceNumber },
+    parentShardId: native.parent === undefined ? undefined : formatShardId(native.parent),
+    adjacentParentShardId: native.adjacentParent === undefined ? undefined : formatShardId(native.adjacentParent),
+  }
+}
+
+/** A filter of shards as the native module takes it. */
+export function nativeFilter(filter: ShardFilter): NativeShardFilter {
+  if (filter === 'AT_TRIM_HORIZON' || filter === 'FROM_TRIM_HORIZON' || filter === 'AT_LATEST') return { kind: filter }
+  if (typeof filter === 'object' && filter !== null) {
+    if ('afterShardId' in filter) return { kind: 'AFTER_SHARD_ID', shard: shardNumber(filter.afterShardId) }
+    if ('atTimestamp' in filter) return { kind: 'AT_TIMESTAMP', timestamp: milliseconds(filter.atTimestamp) }
+    if ('fromTimestamp' in filter) return { kind: 'FROM_TIMESTAMP', timestamp: milliseconds(filter.fromTimestamp) }
+  }
+  throw invalidArgument(
+    `filter: expected 'AT_TRIM_HORIZON', 'FROM_TRIM_HORIZON', 'AT_LATEST', { afterShardId }, { atTimestamp } or ` +
+      `{ fromTimestamp }, got ${JSON.stringify(filter)}`,
+  )
 }
 
 function namedDurability(word: string): 'synced' | 'os' {

@@ -1,8 +1,8 @@
 /**
  * The one error class of the package, built from the one table of codes.
  *
- * The native module throws errors whose message is `CODE`, a NUL character and the text; only `fromNative`
- * knows that. Docs: `docs/errors.md`.
+ * The native module throws errors whose message is `CODE`, a NUL character and the text, and behind another NUL, where
+ * the error tells that, in how many milliseconds to try again; only `fromNative` knows that. Docs: `docs/errors.md`.
  */
 
 /** Every code that an error of this package can carry, and whether trying the same call again can succeed. */
@@ -64,12 +64,18 @@ export class MillraceError extends Error {
   readonly code: ErrorCode
   /** Whether the same call can succeed later without a change. */
   readonly retryable: boolean
+  /**
+   * In how many milliseconds the same call would be admitted if nobody else came first: only with
+   * `ERR_MILLRACE_THROUGHPUT_EXCEEDED`. It is missing there where the call asks for more than is ever there at once.
+   */
+  readonly retryAfterMs?: number
 
   /** Makes an error of `code`; `message` says what was expected and what came. */
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options: ErrorOptions & { readonly retryAfterMs?: number } = {}) {
     super(message, options)
     this.code = code
     this.retryable = RETRYABLE[code]
+    if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs
   }
 
   /**
@@ -89,9 +95,11 @@ function isErrorCode(text: string): text is ErrorCode {
 export function fromNative(thrown: unknown): MillraceError {
   if (MillraceError.is(thrown)) return thrown
   const message = thrown instanceof Error ? thrown.message : String(thrown)
-  const separator = message.indexOf('\u0000')
-  const code = message.slice(0, Math.max(separator, 0))
-  if (isErrorCode(code)) return new MillraceError(code, message.slice(separator + 1), { cause: thrown })
+  const [code = '', text = '', retryAfterMs] = message.split('\u0000')
+  if (isErrorCode(code)) {
+    const retry = retryAfterMs === undefined ? {} : { retryAfterMs: Number(retryAfterMs) }
+    return new MillraceError(code, text, { cause: thrown, ...retry })
+  }
   return new MillraceError('ERR_MILLRACE_INTERNAL', message, { cause: thrown })
 }
 

@@ -3,20 +3,24 @@
  *
  * Handles are per environment; worker threads that open the same directory share one engine in the native module.
  */
-import { NativeEngine, externalBuffersAllowed, verifyStore } from './binding.js'
+import { NativeEngine, externalBuffersAllowed, observeStore, verifyStore } from './binding.js'
 import { checkName, checkWhole } from './checks.js'
 import { checkCodec, raw, type Codec } from './codec.js'
 import { describeSummary, nativeDurability } from './describe.js'
 import { retentionHours } from './duration.js'
 import { MillraceError, aborted, closed, fromNative, mapped, mappedAsync } from './errors.js'
 import { listen, notifier, unlisten } from './events.js'
+import { parseObservation, type Observation, type StreamMetrics } from './metrics.js'
 import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
+import { checkMode, nativeLimits, nativeTags } from './settings.js'
 import { Stream } from './stream.js'
 import { describeDamage, progressIsTold, type VerifyOptions, type VerifyReport } from './verify.js'
 
 const RECORD_BYTES_DEFAULT = 1024 * 1024
+/** As Kinesis: 4 MB/s written. */
+const ON_DEMAND_SHARDS = 4
 const U32_MAX = 0xffff_ffff
 const CLOCK_FACTOR_MAX = 1_000_000
 const COPY_WARNING = 'this runtime forbids external buffers: records are handed over as copies, which reads more slowly'
@@ -101,6 +105,26 @@ export class Millrace implements AsyncDisposable {
     return await repair(from, to, options)
   }
 
+  /**
+   * Looks at the figures of the process that has the store in `directory` open, without a claim on it: what `millrace top`
+   * shows. They are up to a second old. In another container, or on another host, no process is seen.
+   *
+   * Rejects with `ERR_MILLRACE_NOT_A_STORE`, `ERR_MILLRACE_FORMAT_NEWER`, `ERR_MILLRACE_READ_ONLY` or `ERR_MILLRACE_IO`.
+   *
+   * @example
+   * const { pid, streams } = await Millrace.observe('./data')
+   */
+  static async observe(directory: string): Promise<Observation> {
+    checkName('directory', directory)
+    return parseObservation(await mappedAsync(() => observeStore(directory)))
+  }
+
+  /** Metrics of the streams that were opened with this handle; see {@link Stream.metrics}. */
+  metrics(): StreamMetrics[] {
+    this.#checkOpen()
+    return [...this.#opened.values()].map((stream) => stream.metrics())
+  }
+
   /** What was noticed and repaired, or works in a slower mode: sentences for a log. */
   get warnings(): readonly string[] {
     this.#checkOpen()
@@ -121,13 +145,17 @@ export class Millrace implements AsyncDisposable {
     this.#checkOpen()
     checkName('name', name)
     const codec = codecOf(options)
+    const mode = checkMode(options.mode ?? 'provisioned')
     const config = {
-      shards: checkWhole('shards', options.shards ?? 1, 0, U32_MAX),
+      shards: checkWhole('shards', options.shards ?? (mode === 'on-demand' ? ON_DEMAND_SHARDS : 1), 0, U32_MAX),
       retentionHours: retentionHours(options.retention ?? '24h'),
       ...nativeDurability(options.durability ?? 'synced'),
       maxRecordBytes: checkWhole('maxRecordBytes', options.maxRecordBytes ?? RECORD_BYTES_DEFAULT, 0, U32_MAX),
       preallocateBytes: checkWhole('preallocate', options.preallocate ?? 0, 0, Number.MAX_SAFE_INTEGER),
       codec: codec.name,
+      limits: nativeLimits(options.limits ?? 'unlimited'),
+      mode,
+      tags: nativeTags(options.tags ?? {}),
     }
     try {
       await this.#native.createStream(name, config)
@@ -262,7 +290,7 @@ export class Millrace implements AsyncDisposable {
       codec,
       appender,
       copyOnly: this.#copyOnly,
-      setRetention: (hours) => mappedAsync(() => this.#native.setRetention(name, hours)),
+      engine: this.#native,
     })
     this.#opened.set(name, stream as Stream<unknown>)
     return stream

@@ -51,6 +51,63 @@ export type Durability =
       readonly interval: number
     }
 
+/**
+ * What one shard takes and gives a second. What is left out is not limited; each number is a whole one from 1 to 2^40.
+ *
+ * @example
+ * const limits: ShardLimits = { writeRecordsPerSecond: 100, readsPerSecond: 5 }
+ */
+export interface ShardLimits {
+  /**
+   * Bytes of data and keys written. A record of more than that, a large one, passes once the shard has saved up enough:
+   * see docs/capacity.md.
+   * @default unlimited (`'aws'`: 1_048_576)
+   */
+  readonly writeBytesPerSecond?: number
+  /**
+   * Records written.
+   * @default unlimited (`'aws'`: 1_000)
+   */
+  readonly writeRecordsPerSecond?: number
+  /**
+   * Bytes of data and keys read by all who share the shard.
+   * @default unlimited (`'aws'`: 2_097_152)
+   */
+  readonly readBytesPerSecond?: number
+  /**
+   * Reads by all who share the shard.
+   * @default unlimited (`'aws'`: 5)
+   */
+  readonly readsPerSecond?: number
+  /**
+   * Iterators asked for.
+   * @default unlimited (`'aws'`: 5)
+   */
+  readonly iteratorsPerSecond?: number
+  /**
+   * Bytes pushed to one registered consumer.
+   * @default unlimited (`'aws'`: 2_097_152)
+   */
+  readonly fanOutBytesPerSecond?: number
+}
+
+/**
+ * The limits of a stream's shards: none, exactly those that AWS publishes for Kinesis Data Streams, or one's own.
+ *
+ * A put beyond them rejects with `ERR_MILLRACE_THROUGHPUT_EXCEEDED`, whose `retryAfterMs` says when to try again. They
+ * limit reads only where a read asks for that: those of the AWS protocol do, {@link Stream.read} does not.
+ */
+export type LimitPolicy = 'unlimited' | 'aws' | ShardLimits
+
+/**
+ * Who decides how many shards a stream has: its owner (`'provisioned'`), or its traffic (`'on-demand'`).
+ *
+ * An on-demand stream begins with four shards. A shard that takes in more than 500 KB/s or 500 records/s, on average over
+ * five minutes, is split at its middle; so the stream can take twice its highest average of the last thirty days. What
+ * thirty days did not need is merged again after a day of quiet. A single key stays in one shard.
+ */
+export type CapacityMode = 'provisioned' | 'on-demand'
+
 /** How much one handle of a stream may hold before the log has taken it. */
 export interface AppendLimits {
   /**
@@ -80,7 +137,7 @@ export interface StreamOptions<T> extends AppendLimits {
 export interface CreateStreamOptions<T> extends StreamOptions<T> {
   /**
    * Shards, over which the hash key range is divided evenly.
-   * @default 1
+   * @default 1, or 4 for an on-demand stream
    */
   readonly shards?: number
   /**
@@ -103,6 +160,22 @@ export interface CreateStreamOptions<T> extends StreamOptions<T> {
    * @default 0
    */
   readonly preallocate?: number
+  /**
+   * What its shards take and give a second.
+   * @default 'unlimited'
+   */
+  readonly limits?: LimitPolicy
+  /**
+   * Who decides how many shards it has.
+   * @default 'provisioned'
+   */
+  readonly mode?: CapacityMode
+  /**
+   * What is to be noted at the stream: at most 50 pairs, keys of 1 to 128 characters that do not begin with `aws:`,
+   * values of 0 to 256, both of letters, digits, spaces and `_ . : / = + - @ %`.
+   * @default {}
+   */
+  readonly tags?: Readonly<Record<string, string>>
   /**
    * Opens the stream instead of failing when it exists. Its stored settings stay as they are.
    * @default false
@@ -150,6 +223,13 @@ export interface ReadOptions {
    * @default all shards
    */
   readonly shard?: string
+  /**
+   * With `shard`: whether the reader goes on into the shards that it is split and merged into, each behind its parents,
+   * so that the order of each key is kept. Without, it ends at the end of a closed shard and tells its
+   * {@link Reader.childShards}.
+   * @default false
+   */
+  readonly withChildren?: boolean
   /**
    * Whether the reader waits at the tail for more. With `false` it ends there.
    * @default true
@@ -201,7 +281,43 @@ export interface StreamSummary {
   readonly codec: string
   /** When the stream was created. */
   readonly createdAt: Date
+  /** What its shards take and give a second. */
+  readonly limits: LimitPolicy
+  /** Who decides how many shards it has. */
+  readonly mode: CapacityMode
+  /** What was noted at it, by key. */
+  readonly tags: Readonly<Record<string, string>>
 }
+
+/** Options of {@link Stream.splitShard}, {@link Stream.mergeShards} and {@link Stream.updateShardCount}. */
+export interface ReshardOptions {
+  /**
+   * Whether to say only what would be opened: the call is refused as the change would be, and changes nothing.
+   * @default false
+   */
+  readonly dryRun?: boolean
+}
+
+/** Which shards {@link Stream.listShards} lists; as `ShardFilter` of Kinesis. A time before the trim horizon is the horizon. */
+export type ShardFilter =
+  /** Those that were open at the oldest record that is kept. */
+  | 'AT_TRIM_HORIZON'
+  /** All that can be read: those that are open, and the closed ones whose records have not all expired. */
+  | 'FROM_TRIM_HORIZON'
+  /** Those that are open. */
+  | 'AT_LATEST'
+  | {
+      /** Those whose ids come after this one. */
+      readonly afterShardId: string
+    }
+  | {
+      /** Those that were open at this time: a `Date`, or milliseconds since the epoch. */
+      readonly atTimestamp: Date | number
+    }
+  | {
+      /** Those that are open, and the closed ones that were still open at this time: a `Date`, or milliseconds. */
+      readonly fromTimestamp: Date | number
+    }
 
 /** One shard in a {@link StreamDescription}. */
 export interface ShardDescription {
@@ -214,11 +330,32 @@ export interface ShardDescription {
     /** The last hash key of the shard. */
     readonly endingHashKey: string
   }
+  /** `'closed'` once it was split or merged: it can be read until its records have expired. */
+  readonly status: 'open' | 'closed'
+  /** Its records have sequence numbers in this range. */
+  readonly sequenceNumberRange: {
+    /** No record of the shard has a lower one. */
+    readonly startingSequenceNumber: string
+    /** No record of the shard has a higher one; `undefined` while it is open. */
+    readonly endingSequenceNumber: string | undefined
+  }
+  /** The shard that was split into it, or the first of the two that were merged. */
+  readonly parentShardId: string | undefined
+  /** The other one of the two shards that were merged. */
+  readonly adjacentParentShardId: string | undefined
+}
+
+/** What an on-demand stream can take before its traffic has asked for it. */
+export interface WarmThroughput {
+  /** What was asked for, in MiB/s written. */
+  readonly targetMiBps: number
+  /** What its open shards take in at present, in MiB/s written, by the limits of AWS. */
+  readonly currentMiBps: number
 }
 
 /** What {@link Stream.describe} returns. */
 export interface StreamDescription extends StreamSummary {
-  /** The stream's shards, in the order of their hash keys. */
+  /** The stream's shards, open and closed, in the order of their ids. */
   readonly shardList: readonly ShardDescription[]
   /** Largest record in bytes. */
   readonly maxRecordBytes: number
@@ -230,4 +367,6 @@ export interface StreamDescription extends StreamSummary {
   readonly sealedRecords: number
   /** No record that can be read is older; the stream's creation while it is empty. */
   readonly oldestArrival: Date
+  /** What an on-demand stream is warmed up for; missing where it is not. */
+  readonly warmThroughput?: WarmThroughput
 }

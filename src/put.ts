@@ -7,15 +7,22 @@
  * - When a batch leaves: a full buffer at once; for `put` at the end of the current microtasks, because its caller
  *   waits; for `append` at the end of the turn (`setImmediate`), because nobody does and records that arrive one
  *   microtask apart then share a batch; at a flush at once.
- * - A batch that the log refuses fails exactly its own puts. Records of `append` that were refused are counted, and
- *   the next `append` or flush throws.
+ * - A batch that the log refuses fails exactly its own puts, and a record that the limits of its shard refuse fails
+ *   alone. Records of `append` that were refused are counted, and the next `append` or flush throws.
  */
-import { streamAppend, streamArmAcknowledged, streamSubmit, streamSubmitSynced, type NativeStream } from './binding.js'
+import {
+  streamAppend,
+  streamArmAcknowledged,
+  streamSubmit,
+  streamSubmitSynced,
+  streamTakeRefused,
+  type NativeStream,
+} from './binding.js'
 import { checkWhole } from './checks.js'
 import { MillraceError, closed, fromNative, mapped } from './errors.js'
 import { keepAlive, unlisten, wakeSoon } from './events.js'
 import type { AppendLimits, PutRecord } from './options.js'
-import { LazyPutResult, Sent, type PutGroup, type PutResult } from './put-result.js'
+import { LazyPutResult, Sent, refusalOf, type PartialPutGroup, type PutGroup, type PutResult } from './put-result.js'
 import { STAGING_BYTES, Staging, checkRecord, parseHashKey, stagedBytesMax } from './staging.js'
 
 const IN_FLIGHT_BYTES_DEFAULT = 64 * 1024 * 1024
@@ -41,7 +48,8 @@ export class Appender {
   /** The native stream's number, by which the hot calls find it. */
   readonly #handle: number
   readonly #options: AppenderOptions
-  readonly #maxRecordBytes: number
+  /** Most bytes of a record's key and data. */
+  maxRecordBytes: number
   readonly #bytesMax: number
   readonly #recordsMax: number
   readonly #staging = new Staging()
@@ -68,7 +76,7 @@ export class Appender {
     this.#handle = native.handle()
     this.#wakeId = wakeId
     this.#options = options
-    this.#maxRecordBytes = options.maxRecordBytes
+    this.maxRecordBytes = options.maxRecordBytes
     const { maxInFlightBytes = IN_FLIGHT_BYTES_DEFAULT, maxInFlightRecords = IN_FLIGHT_RECORDS_DEFAULT } =
       options.limits
     this.#bytesMax = checkWhole('maxInFlightBytes', maxInFlightBytes, 1, Number.MAX_SAFE_INTEGER)
@@ -113,14 +121,19 @@ export class Appender {
     const first = this.#staging.count - 1
     const promise = new Promise<PutResult>((resolve, reject) => {
       const settle = (batch: Sent): void => resolve(new LazyPutResult(this.#native, batch, first))
-      this.#current.waiting.push({ first, count: 1, resolve: settle, reject })
+      this.#current.waiting.push({ first, count: 1, partial: false, resolve: settle, reject })
     })
     this.#scheduleSoon()
     return promise
   }
 
   /** Stages a record as the next of `group`, whose results come in order; `false` when there is no room. */
-  putInto(group: PutGroup, partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): boolean {
+  putInto(
+    group: PutGroup | PartialPutGroup,
+    partitionKey: string,
+    data: Uint8Array,
+    hashKey: bigint | undefined,
+  ): boolean {
     if (!this.#stage(partitionKey, data, hashKey)) return false
     group.extend(this.#current, this.#staging.count - 1, this.#native)
     this.#scheduleSoon()
@@ -141,7 +154,7 @@ export class Appender {
     await new Promise<void>((resolve, reject) => {
       const settle = (): void => resolve()
       const fail = (error: MillraceError): void => reject(this.#refused === undefined ? error : this.#takeRefused())
-      last.waiting.push({ first: 0, count: 0, resolve: settle, reject: fail })
+      last.waiting.push({ first: 0, count: 0, partial: false, resolve: settle, reject: fail })
     })
   }
 
@@ -199,7 +212,7 @@ export class Appender {
 
   /** Stages a record; `false` when there is no room for it. */
   #stage(partitionKey: string, data: Uint8Array, hashKey: bigint | undefined): boolean {
-    checkRecord(partitionKey, data, this.#maxRecordBytes)
+    checkRecord(partitionKey, data, this.maxRecordBytes)
     const bytesMax = stagedBytesMax(partitionKey, data)
     const staging = this.#staging
     // One comparison each for all that is rare: a full buffer, too much in flight, a closed stream.
@@ -268,6 +281,12 @@ export class Appender {
       this.#submitUnawaited(streamSubmit)
       return
     }
+    this.#submitBatch(staging.writeKeys())
+  }
+
+  /** Hands over what is staged, its keys written, for promises that wait or for an acknowledgement that comes later. */
+  #submitBatch(keyBytes: number): void {
+    const staging = this.#staging
     const batch = this.#current
     this.#current = new Sent()
     batch.bytes = staging.size
@@ -277,12 +296,15 @@ export class Appender {
       batch.sequences = new BigUint64Array(batch.records)
     }
     try {
-      const keyBytes = staging.writeKeys()
       const { bytes, length, count } = staging
       batch.position = streamAppend(this.#handle, bytes, length, keyBytes, count, batch.shards, batch.sequences)
-    } catch (error) {
-      this.#fail(batch, fromNative(error))
-      return
+    } catch (thrown) {
+      const error = fromNative(thrown)
+      if (!isThrottled(error)) {
+        this.#fail(batch, error)
+        return
+      }
+      this.#refuse(batch)
     } finally {
       staging.clear()
     }
@@ -297,18 +319,44 @@ export class Appender {
     const staging = this.#staging
     if (staging.count === 0) return
     if (this.#handed !== staging.bytes) this.#handStaging(staging.bytes)
+    const keyBytes = staging.writeKeys()
     try {
-      const keyBytes = staging.writeKeys()
       const fired = submit(this.#handle, staging.length, keyBytes, staging.count)
       if (fired !== 0) wakeSoon(fired)
       this.#current.appended = 0
-    } catch (error) {
+    } catch (thrown) {
+      const error = fromNative(thrown)
+      if (isThrottled(error)) {
+        // The short way takes all or nothing, and has taken nothing.
+        this.#submitBatch(keyBytes)
+        return
+      }
       const batch = this.#current
       this.#current = new Sent()
-      this.#fail(batch, fromNative(error))
-    } finally {
-      staging.clear()
+      this.#fail(batch, error)
     }
+    staging.clear()
+  }
+
+  /** Fails those records of a batch that the limits of their shards refused; the others go on. */
+  #refuse(batch: Sent): void {
+    const { refused, position } = mapped(() => streamTakeRefused(this.#handle))
+    batch.position = position
+    batch.refused = new Map(refused.map(({ index, error }) => [index, fromNative(new Error(error))]))
+    const isAwaited = (index: number): boolean =>
+      batch.waiting.some(({ first, count }) => index >= first && index < first + count)
+    const unawaited = refused.filter(({ index }) => !isAwaited(index))
+    batch.appended -= unawaited.length
+    const [first] = unawaited
+    if (first !== undefined) {
+      const error = batch.refused.get(first.index) as MillraceError
+      this.#refused = { error, records: (this.#refused?.records ?? 0) + unawaited.length }
+    }
+    batch.waiting = batch.waiting.filter((waiting) => {
+      const error = waiting.partial ? undefined : refusalOf(batch, waiting)
+      if (error !== undefined) waiting.reject(error)
+      return error === undefined
+    })
   }
 
   #handStaging(bytes: Buffer): void {
@@ -355,7 +403,12 @@ export class Appender {
   #takeRefused(): MillraceError {
     const { error, records } = this.#refused as { error: MillraceError; records: number }
     this.#refused = undefined
-    return new MillraceError(error.code, `${records} appended records failed: ${error.message}`, { cause: error })
+    const message = `${records} appended records failed: ${error.message}`
+    const { retryAfterMs } = error
+    return new MillraceError(error.code, message, {
+      cause: error,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    })
   }
 
   #hasRoom(): boolean {
@@ -372,6 +425,11 @@ export class Appender {
   #checkOpen(): void {
     if (this.#closed) throw closed(`stream '${this.#options.name}'`)
   }
+}
+
+/** Whether limits refused records, and nothing else was wrong with their batch. */
+function isThrottled(error: MillraceError): boolean {
+  return error.code === 'ERR_MILLRACE_THROUGHPUT_EXCEEDED'
 }
 
 /** Where {@link touchKeys} leaves its sum, so that its loads are not optimised away. */

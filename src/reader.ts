@@ -7,14 +7,17 @@
  */
 import { readerNext, readerPollFor, type NativeReader } from './binding.js'
 import { Batch, Window, type RecordSource } from './batch.js'
+import { describeShard } from './describe.js'
 import { aborted, closed, invalidArgument, mapped, type MillraceError } from './errors.js'
 import { keepAlive, type Bell } from './events.js'
+import type { ShardDescription } from './options.js'
 import { Memory, type RecordBytes, type Segments } from './segments.js'
 
 const SLAB_BYTES = 1024 * 1024
 /** What `next` of the native reader returns instead of a count of records. */
 const AT_TAIL = -1
 const SLAB_TOO_SMALL = -2
+const END_OF_SHARD = -3
 /** Slots of the window's header. */
 const HEADER = { first: 0, slabUsed: 1, segment: 2, slabWanted: 3, millisBehind: 4, runs: 5 } as const
 const IN_SLAB = 0xffff_ffff
@@ -66,6 +69,9 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   #tail: Int32Array | undefined
   #tailSeen: number | undefined
   #state: 'open' | 'ended' | 'closed' = 'open'
+  #childShards: readonly ShardDescription[] | undefined
+  /** Behind which the reader stood when it ended. */
+  #endedBehind: string | undefined
   /** Why the reader was closed, when its owner did not do it. */
   #closedBy: MillraceError | undefined
   #lastTurn = performance.now()
@@ -81,9 +87,22 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     setup.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
-  /** Whether the end was reached: the tail, with `follow: false`. */
+  /** Whether the end was reached: that of a closed shard, or the tail, with `follow: false`. */
   get ended(): boolean {
     return this.#state === 'ended'
+  }
+
+  /**
+   * What the reader's shard was split or merged into, once the reader has come to its end: then it has handed over all
+   * of its records, and their keys' later ones are in these shards. `undefined` before, and where the tail was the end.
+   */
+  get childShards(): readonly ShardDescription[] | undefined {
+    return this.#childShards
+  }
+
+  /** The sequence number behind which to go on where the reader was last at the tail, or ended. @internal */
+  get continuation(): string {
+    return this.#endedBehind ?? mapped(() => this.#native.continuation())
   }
 
   /** The next batch. Waits at the tail when the reader follows; several calls may wait at once. */
@@ -213,8 +232,14 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
       return this.#step(arm, spinMs)
     }
     if (count === 0) return this.#step(arm, spinMs)
-    if (count === AT_TAIL && !this.#setup.follow) this.#finish('ended')
+    if (count === END_OF_SHARD) this.#noteEnd()
+    if (count === END_OF_SHARD || (count === AT_TAIL && !this.#setup.follow)) this.#finish('ended')
     return undefined
+  }
+
+  #noteEnd(): void {
+    this.#endedBehind = this.continuation
+    this.#childShards = mapped(() => this.#native.childShards())?.map(describeShard)
   }
 
   #batch(window: Window, count: number): Batch<T> {

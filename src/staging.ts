@@ -150,11 +150,11 @@ function checkClosely(partitionKey: string, data: Uint8Array, maxRecordBytes: nu
 }
 
 /** The number in an explicit hash key. */
-export function parseHashKey(value: bigint | string | undefined): bigint | undefined {
+export function parseHashKey(value: bigint | string | undefined, name = 'explicitHashKey'): bigint | undefined {
   if (value === undefined) return undefined
   const number = typeof value === 'bigint' ? value : /^(0|[1-9]\d{0,38})$/.test(value) ? BigInt(value) : -1n
   if (number < 0n || number > HASH_KEY_MAX) {
-    throw invalidArgument(`explicitHashKey: expected 0 to 2^128 - 1 as a bigint or a decimal string, got ${value}`)
+    throw invalidArgument(`${name}: expected 0 to 2^128 - 1 as a bigint or a decimal string, got ${value}`)
   }
   return number
 }

@@ -1,20 +1,41 @@
 /**
  * One stream as a program holds it: validates, encodes, and passes on to the appender and to readers.
  */
-import type { NativeStream } from './binding.js'
+import type {
+  NativeConsumer,
+  NativeEngine,
+  NativeReadRequest,
+  NativeReader,
+  NativeReshard,
+  NativeShard,
+  NativeStream,
+} from './binding.js'
 import type { RecordSource } from './batch.js'
-import { checkWhole } from './checks.js'
+import { checkName, checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
-import { aborted, closed, mapped, mappedAsync, type MillraceError } from './errors.js'
-import { describeStream, nativeStart, shardNumber } from './describe.js'
-import { retentionHours } from './duration.js'
+import { Consumer } from './consumer.js'
+import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
+import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
 import { Bell, notifier } from './events.js'
-import type { PutRecord, ReadOptions, Retention, StreamDescription } from './options.js'
+import type { Advice, ReplayedMetrics, StreamMetrics } from './metrics.js'
+import { parseAdvice, parseMetrics, parseReplayed } from './metrics.js'
+import type {
+  PutRecord,
+  ReadOptions,
+  ReshardOptions,
+  ShardDescription,
+  ShardFilter,
+  StreamDescription,
+} from './options.js'
 import type { Appender } from './put.js'
-import { PutGroup, type PutResult } from './put-result.js'
+import { PartialPutGroup, PutGroup, type PutOutcome, type PutResult } from './put-result.js'
+import { Queue } from './queue.js'
+import { describeQueue, nativeQueueOptions, type CreateQueueOptions, type QueueSummary } from './queue-options.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
 import { parseHashKey } from './staging.js'
+import { StreamSettings } from './stream-settings.js'
+import { Subscription, type SubscribeOptions } from './subscription.js'
 
 /** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
 const RECORDS_DEFAULT = 1024
@@ -28,7 +49,7 @@ export interface StreamSetup<T> {
   readonly codec: Codec<T>
   readonly appender: Appender
   readonly copyOnly: boolean
-  readonly setRetention: (hours: number) => Promise<void>
+  readonly engine: NativeEngine
 }
 
 /**
@@ -38,13 +59,14 @@ export interface StreamSetup<T> {
  * @example
  * const { shardId, sequenceNumber } = await clicks.put({ partitionKey: 'user-42', data })
  */
-export class Stream<T = Uint8Array> {
+export class Stream<T = Uint8Array> extends StreamSettings {
   readonly #setup: StreamSetup<T>
   readonly #appender: Appender
   readonly #encode: (value: T) => Uint8Array
   readonly #source: RecordSource<T>
   readonly #segments = new Segments()
   readonly #readers = new Set<Reader<T>>()
+  readonly #queues = new Set<Queue<T>>()
   /** What readers wait for that see records before their sync, and after it. */
   #publishedBell: Bell | undefined
   #durableBell: Bell | undefined
@@ -52,6 +74,7 @@ export class Stream<T = Uint8Array> {
 
   /** @internal */
   constructor(setup: StreamSetup<T>) {
+    super()
     this.#setup = setup
     this.#appender = setup.appender
     this.#encode = setup.codec.encode.bind(setup.codec)
@@ -100,8 +123,21 @@ export class Stream<T = Uint8Array> {
    * @example
    * const results = await clicks.putMany(rows.map((row) => ({ partitionKey: row.user, data: row.bytes })))
    */
-  async putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]> {
-    const group = new PutGroup()
+  putMany(records: Iterable<PutRecord<T>>): Promise<PutResult[]>
+  /**
+   * The same, as PutRecords of Kinesis has it: what the log refuses is told record by record, and the others are
+   * written. Records that must not be written at all, such as one with an empty key, still reject the call.
+   *
+   * @example
+   * const outcomes = await clicks.putMany(records, { partial: true })
+   * const again = records.filter((_, i) => outcomes[i]?.ok === false)
+   */
+  putMany(records: Iterable<PutRecord<T>>, options: { readonly partial: true }): Promise<PutOutcome[]>
+  async putMany(
+    records: Iterable<PutRecord<T>>,
+    options: { readonly partial?: boolean } = {},
+  ): Promise<PutResult[] | PutOutcome[]> {
+    const group = options.partial === true ? new PartialPutGroup() : new PutGroup()
     for (const record of records) {
       const hashKey = parseHashKey(record.explicitHashKey)
       const data = this.#encode(record.data)
@@ -177,21 +213,252 @@ export class Stream<T = Uint8Array> {
    * }
    */
   read(options: ReadOptions = {}): Reader<T> {
+    const { native } = this.#setup
+    return this.#open(options, (request, bell) => native.openReader(request, notifier(), bell.id))
+  }
+
+  /**
+   * Registers a consumer, which reads through pipes of its own. It is durable when the promise resolves.
+   *
+   * Rejects with `ERR_MILLRACE_CONSUMER_EXISTS`, `ERR_MILLRACE_LIMIT_EXCEEDED` (1,000 consumers and queues a stream),
+   * `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const billing = await clicks.registerConsumer('billing', { tags: { team: 'money' } })
+   */
+  async registerConsumer(
+    name: string,
+    options: {
+      /**
+       * Notes of an operator: at most 50.
+       * @default {}
+       */
+      readonly tags?: Readonly<Record<string, string>>
+    } = {},
+  ): Promise<Consumer<T>> {
     this.#checkOpen()
-    const { native, copyOnly } = this.#setup
+    checkName('name', name)
+    return this.#consumer(await mappedAsync(() => this.#setup.native.registerConsumer(name, { ...options.tags })))
+  }
+
+  /** The registered consumer of this name. Throws `ERR_MILLRACE_CONSUMER_NOT_FOUND` where there is none. */
+  consumer(name: string): Consumer<T> {
+    this.#checkOpen()
+    checkName('name', name)
+    return this.#consumer(mapped(() => this.#setup.native.consumer(name)))
+  }
+
+  /** All registered consumers, in the order of their registration. */
+  consumers(): Consumer<T>[] {
+    this.#checkOpen()
+    return mapped(() => this.#setup.native.listConsumers()).map((consumer) => this.#consumer(consumer))
+  }
+
+  /**
+   * Creates a queue, which hands out each record until it is acknowledged, and opens it. It is durable when the promise
+   * resolves.
+   *
+   * Rejects with `ERR_MILLRACE_QUEUE_EXISTS` (unless `ifNotExists`), `ERR_MILLRACE_LIMIT_EXCEEDED` (1,000 consumers and
+   * queues a stream), `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_DISK_FULL`, `ERR_MILLRACE_STREAM_DELETING` or
+   * `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const shipping = await orders.createQueue('shipping', { from: 'TRIM_HORIZON', visibilitySeconds: 60 })
+   */
+  async createQueue(name: string, options: CreateQueueOptions = {}): Promise<Queue<T>> {
+    this.#checkOpen()
+    checkName('name', name)
+    try {
+      await this.#setup.native.createQueue(name, nativeQueueOptions(options))
+    } catch (thrown) {
+      const error = fromNative(thrown)
+      if (error.code !== 'ERR_MILLRACE_QUEUE_EXISTS' || options.ifNotExists !== true) throw error
+    }
+    return await this.queue(name)
+  }
+
+  /** Opens a queue. Rejects with `ERR_MILLRACE_QUEUE_NOT_FOUND`, or as {@link createQueue} does. */
+  async queue(name: string): Promise<Queue<T>> {
+    this.#checkOpen()
+    checkName('name', name)
+    const bell = this.#bell(false)
+    const native = await mappedAsync(() => this.#setup.native.openQueue(name, notifier(), bell.id))
+    const queue = new Queue<T>({
+      name,
+      native,
+      stream: this.#setup.native,
+      bell,
+      decode: this.#source.decode,
+      checkOpen: () => this.#checkOpen(),
+      onClose: (ended) => this.#queues.delete(ended),
+    })
+    this.#queues.add(queue)
+    return queue
+  }
+
+  /** All queues, in the order of their creation. */
+  queues(): QueueSummary[] {
+    this.#checkOpen()
+    return mapped(() => this.#setup.native.listQueues()).map(describeQueue)
+  }
+
+  /** The stream's settings, shards and sizes as they are now. */
+  override describe(): StreamDescription {
+    this.#checkOpen()
+    return describeStream(mapped(() => this.#setup.native.describe()))
+  }
+
+  /**
+   * What has happened in the stream since it was opened: totals, rates, durations, ages and heavy keys, for the stream
+   * and each shard. All threads of the process count together.
+   *
+   * @example
+   * const { incoming, keys } = clicks.metrics()
+   * console.log(incoming.minute.records, 'records a second, most of', keys[0]?.key)
+   */
+  metrics(): StreamMetrics {
+    this.#checkOpen()
+    return parseMetrics(mapped(() => this.#setup.native.metrics()))
+  }
+
+  /**
+   * What to do about the load of the last minute: which hot shard to split and where, which key to spread over several,
+   * which cold neighbours to merge. Empty where all is well.
+   *
+   * @example
+   * for (const { text } of clicks.advise()) console.log(text)
+   */
+  advise(): Advice[] {
+    this.#checkOpen()
+    return parseAdvice(mapped(() => this.#setup.native.advise()))
+  }
+
+  /**
+   * Metrics and advice from the records themselves, those of the last minute before the newest one: for a store that was
+   * opened only now. It reads that minute, in a thread of its own.
+   *
+   * Rejects with `ERR_MILLRACE_CORRUPT`, `ERR_MILLRACE_IO`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   */
+  async replayMetrics(): Promise<ReplayedMetrics> {
+    this.#checkOpen()
+    return parseReplayed(await mappedAsync(() => this.#setup.native.replayMetrics()))
+  }
+
+  /**
+   * The shards that a filter lets pass, by default all that can be read, in the order of their ids.
+   *
+   * Throws `ERR_MILLRACE_INVALID_ARGUMENT` for a time in the future, `ERR_MILLRACE_SHARD_NOT_FOUND`,
+   * `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const open = clicks.listShards({ filter: 'AT_LATEST' })
+   */
+  listShards(options: { readonly filter?: ShardFilter } = {}): readonly ShardDescription[] {
+    this.#checkOpen()
+    const filter = nativeFilter(options.filter ?? 'FROM_TRIM_HORIZON')
+    return mapped(() => this.#setup.native.listShards(filter)).map(describeShard)
+  }
+
+  /**
+   * Splits an open shard in two and resolves with them: the hash keys of the upper one begin at `at`, by default in the
+   * middle. From then on records go to the children; the parent can be read until its records have expired. Writing and
+   * reading go on meanwhile.
+   *
+   * Rejects with `ERR_MILLRACE_SHARD_NOT_FOUND`, with `ERR_MILLRACE_INVALID_ARGUMENT` for a shard that is closed or a
+   * hash key that is not greater than one plus the shard's starting hash key and less than its ending one, with
+   * `ERR_MILLRACE_LIMIT_EXCEEDED`, `ERR_MILLRACE_STREAM_DELETING`, `ERR_MILLRACE_DISK_FULL`, `ERR_MILLRACE_POISONED` or
+   * `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const [lower, upper] = await clicks.splitShard('shardId-000000000000')
+   */
+  async splitShard(
+    shardId: string,
+    options: { readonly at?: bigint | string } & ReshardOptions = {},
+  ): Promise<readonly ShardDescription[]> {
+    this.#checkOpen()
+    const [shard, at] = [shardNumber(shardId), parseHashKey(options.at, 'at')?.toString()]
+    if (options.dryRun === true) return this.#plan({ shard, ...(at === undefined ? {} : { at }) })
+    return (await mappedAsync(() => this.#setup.native.splitShard(shard, at))).map(describeShard)
+  }
+
+  /**
+   * Merges two open shards whose hash keys adjoin into one, and resolves with it.
+   *
+   * Rejects as {@link splitShard} does, with `ERR_MILLRACE_INVALID_ARGUMENT` for shards that are closed or do not adjoin.
+   *
+   * @example
+   * const merged = await clicks.mergeShards('shardId-000000000001', 'shardId-000000000002')
+   */
+  async mergeShards(shardId: string, adjacentShardId: string, options: ReshardOptions = {}): Promise<ShardDescription> {
+    this.#checkOpen()
+    const [shard, adjacent] = [shardNumber(shardId), shardNumber(adjacentShardId)]
+    if (options.dryRun === true) return this.#plan({ shard, adjacent })[0] as ShardDescription
+    const [merged] = await mappedAsync(() => this.#setup.native.mergeShards(shard, adjacent))
+    return describeShard(merged as NativeShard)
+  }
+
+  /**
+   * Changes the number of open shards to `count`, all of the same size, in one step. Resolves with the shards that were
+   * opened for it; those that had the right size already stay.
+   *
+   * Rejects as {@link splitShard} does, with `ERR_MILLRACE_INVALID_ARGUMENT` for more than double the present number, less
+   * than half of it or more than 10,000, and with `ERR_MILLRACE_LIMIT_EXCEEDED` when it was changed ten times within 24
+   * hours.
+   *
+   * @example
+   * await clicks.updateShardCount(8)
+   */
+  async updateShardCount(count: number, options: ReshardOptions = {}): Promise<readonly ShardDescription[]> {
+    this.#checkOpen()
+    checkWhole('count', count, 1, 10_000)
+    if (options.dryRun === true) return this.#plan({ count })
+    return (await mappedAsync(() => this.#setup.native.updateShardCount(count))).map(describeShard)
+  }
+
+  /** Ends readers with `error`, and acknowledges or fails what is in flight. @internal */
+  async closeWith(error: MillraceError): Promise<void> {
+    if (this.#closed) return
+    try {
+      await this.#appender.close()
+    } finally {
+      this.#closed = true
+      for (const reader of this.#readers) reader.closeWith(error)
+      for (const queue of this.#queues) queue.closeWith(error)
+      this.#publishedBell?.close()
+      this.#durableBell?.close()
+    }
+  }
+
+  /** @internal */
+  protected override async change(change: (engine: NativeEngine, name: string) => Promise<void>): Promise<void> {
+    this.#checkOpen()
+    await mappedAsync(() => change(this.#setup.engine, this.#setup.name))
+  }
+
+  /** @internal */
+  protected override limitRecords(maxRecordBytes: number): void {
+    this.#appender.maxRecordBytes = maxRecordBytes
+  }
+
+  /** Opens a reader, or what reads as one. */
+  #open(options: ReadOptions, open: (request: NativeReadRequest, bell: Bell) => NativeReader): Reader<T> {
+    this.#checkOpen()
+    const { copyOnly } = this.#setup
     const maxRecords = checkWhole('maxRecords', options.maxRecords ?? RECORDS_DEFAULT, 1, RECORDS_MAX)
     const maxBytes = checkWhole('maxBytes', options.maxBytes ?? BYTES_DEFAULT, 1, 0x7fff_ffff)
     const request = {
       ...nativeStart(options.from ?? 'LATEST'),
       ...(options.shard === undefined ? {} : { shard: shardNumber(options.shard) }),
+      children: options.withChildren === true,
       published: options.visibility === 'published',
       copy: copyOnly || options.copy === true,
       maxRecords,
       maxBytes,
     }
-    const bell = request.published ? (this.#publishedBell ??= new Bell()) : (this.#durableBell ??= new Bell())
+    const bell = this.#bell(request.published)
     const reader = new Reader<T>({
-      open: () => native.openReader(request, notifier(), bell.id),
+      open: () => open(request, bell),
       bell,
       source: this.#source,
       segments: this.#segments,
@@ -205,29 +472,23 @@ export class Stream<T = Uint8Array> {
     return reader
   }
 
-  /** The stream's settings, shards and sizes as they are now. */
-  describe(): StreamDescription {
-    this.#checkOpen()
-    return describeStream(mapped(() => this.#setup.native.describe()))
+  /** What rings for those who see records before their sync, or after it. */
+  #bell(published: boolean): Bell {
+    return published ? (this.#publishedBell ??= new Bell()) : (this.#durableBell ??= new Bell())
   }
 
-  /** Changes how long records stay. What is older goes at the next expiry; it never comes back. */
-  async setRetention(retention: Retention): Promise<void> {
-    this.#checkOpen()
-    await this.#setup.setRetention(retentionHours(retention))
-  }
-
-  /** Ends readers with `error`, and acknowledges or fails what is in flight. @internal */
-  async closeWith(error: MillraceError): Promise<void> {
-    if (this.#closed) return
-    try {
-      await this.#appender.close()
-    } finally {
-      this.#closed = true
-      for (const reader of this.#readers) reader.closeWith(error)
-      this.#publishedBell?.close()
-      this.#durableBell?.close()
+  #consumer(consumer: NativeConsumer): Consumer<T> {
+    const { native } = this.#setup
+    const subscribe = (name: string, options: SubscribeOptions): Subscription<T> => {
+      const open = (request: NativeReadRequest, bell: Bell): NativeReader =>
+        native.openSubscription(name, request, notifier(), bell.id)
+      return new Subscription<T>(this.#open(options, open), this.#source)
     }
+    return new Consumer<T>({ native, consumer, subscribe })
+  }
+
+  #plan(change: NativeReshard): ShardDescription[] {
+    return mapped(() => this.#setup.native.planReshard(change)).map(describeShard)
   }
 
   #checkOpen(): void {

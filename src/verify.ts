@@ -15,10 +15,11 @@ export interface Damage {
    * - `damaged`: acknowledged records are damaged or missing;
    * - `cut`: records at the end of the log that opening the store cuts (or has cut), and that may have been acknowledged;
    * - `header`: a segment's header or opening is damaged;
+   * - `shards`: a change of the shard map is damaged, and no record is lost;
    * - `index`: a segment's index is damaged, and no record is lost;
    * - `other`: not a part of a segment; the message says what.
    */
-  readonly kind: 'damaged' | 'cut' | 'header' | 'index' | 'other'
+  readonly kind: 'damaged' | 'cut' | 'shards' | 'header' | 'index' | 'other'
   /** The segment file; empty where it is about no segment. */
   readonly segment: string
   /** Where in the file the damage begins, in bytes. */

@@ -5,11 +5,16 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { drawRecorded, readDrawn } from '../bench/guide/pictures.js'
 import { compile, consumer } from './consumer.js'
 import { root, run } from './support.js'
 
 const folder = join(root, 'docs/guide')
-const chapters = readdirSync(folder).filter((name) => name.endsWith('.md') && name !== 'README.md')
+/** Those of the guide, and the page of what is promised of consumers and queues, which has programs too. */
+const chapters = [
+  ...readdirSync(folder).filter((name) => name.endsWith('.md') && name !== 'README.md'),
+  '../consumers.md',
+]
 
 interface Block {
   readonly language: 'sh' | 'ts'
@@ -32,6 +37,7 @@ function blocksOf(chapter: string): Block[] {
 function shapeOf(output: string): string[] {
   const shape = output
     .replaceAll(/[█▏▎▍▌▋▊▉░]+/g, '')
+    .replaceAll(/"receipt":"[^"]*"/g, '"receipt":"0"')
     .replaceAll(/\d[\d,.]*/g, '0')
     .replaceAll(/0 (?:ms|s|min 0 s)\b/g, '0 s')
     .replaceAll(/0 (?:[KMG]iB|B)\b/g, '0 B')
@@ -54,6 +60,12 @@ describe('the guide', () => {
     const index = readFileSync(join(folder, 'README.md'), 'utf8')
     expect(chapters.filter((chapter) => !index.includes(`](${chapter})`))).toEqual([])
     expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain('](docs/guide/README.md)')
+  })
+
+  test('its pictures are what the figures of their runs draw to', () => {
+    expect([...readDrawn()].toSorted()).toEqual([...drawRecorded()].toSorted())
+    const text = chapters.map((chapter) => readFileSync(join(folder, chapter), 'utf8')).join('')
+    expect([...drawRecorded().keys()].filter((file) => !text.includes(`](pictures/${file})`))).toEqual([])
   })
 
   test.each(chapters)('%s runs and prints what it shows', { timeout: 180_000 }, async (chapter) => {

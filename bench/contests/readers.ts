@@ -37,6 +37,12 @@ async function openReaders(bench: Bench): Promise<OpenContest> {
     busyUs.set(readers, ((await done) * 1000) / batches)
     return percentile(latest, 0.99)
   }
+  const writeToConsumers = async (): Promise<number> => {
+    const { done } = await crowd.follow(READERS_MAX, batches * BATCH_RECORDS, 'consumer')
+    latest = writePaced(bench, stream, batches)
+    await done
+    return percentile(latest, 0.99)
+  }
   await write(READERS_MAX)
   const side = (readers: number): Side[] => {
     const name = (rank: string) => `publish of 100 records, ${rank}, ${readers} reader${readers === 1 ? '' : 's'}`
@@ -56,7 +62,14 @@ async function openReaders(bench: Bench): Promise<OpenContest> {
       { name: name('p50'), unit: 'µs', measure: median, against: alone('p50'), point: point('p50') },
     ]
   }
-  return { sides: [...[0, ...READERS].flatMap(side), ...costs(busyUs)], close }
+  const consumers: Side = {
+    name: `publish of 100 records, p99, ${READERS_MAX} registered consumers`,
+    unit: 'µs',
+    measure: writeToConsumers,
+    against: 'publish of 100 records, p99, 0 readers',
+    target: ratioAtMost(1.1),
+  }
+  return { sides: [...[0, ...READERS].flatMap(side), consumers, ...costs(busyUs)], close }
 }
 
 /** What the readers' thread does more for each reader that joins, a batch of 100 records. */

@@ -13,7 +13,8 @@ export function registrar(done: (exitCode: number) => void): Register {
   return (command, action) => {
     command.action(async (...passed: unknown[]) => {
       // Commander passes the arguments, then the options, then the command itself.
-      const args = passed.slice(0, -2) as string[]
+      // Of the arguments the last may be a list.
+      const args = passed.slice(0, -2).flat() as string[]
       const options = command.opts()
       done(await runSession(options as CommonOptions, (session) => action(session, options as never, ...args)))
     })

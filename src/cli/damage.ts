@@ -7,6 +7,7 @@ const SHARDS_SHOWN = 4
 const MEANING: Record<Exclude<Damage['kind'], 'other'>, string> = {
   damaged: 'acknowledged records are damaged or missing',
   cut: 'the log ends before these records, which may have been acknowledged; opening the store cuts them',
+  shards: 'a change of the shard map is damaged',
   header: "the segment's header or opening is damaged",
   index: "the segment's index is damaged",
 }
@@ -22,7 +23,7 @@ function describeDamage(damage: Damage): string {
   const place = offset === endOffset ? [] : [`bytes ${count(offset)} to ${count(endOffset)}`]
   const lines = [[stream, segment, ...place].join(', '), `  ${meaning(damage)}`]
   if (damage.records > 0) lines.push(`  at most ${plural(damage.records, 'record')} of ${shards(damage)}`)
-  else if (kind === 'header' || kind === 'index') lines.push('  no record is lost')
+  else if (kind === 'shards' || kind === 'header' || kind === 'index') lines.push('  no record is lost')
   if (numbers !== undefined)
     lines.push(`  sequence numbers from ${numbers.first}`, `                before ${numbers.next}`)
   return lines.join('\n')

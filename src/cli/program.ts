@@ -3,17 +3,25 @@ import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { registrar } from './command.js'
 import { registerCompletion } from './commands/completion.js'
+import { registerConsumers } from './commands/consumers.js'
 import { registerCreate } from './commands/create.js'
 import { registerDelete } from './commands/delete.js'
 import { registerDemo } from './commands/demo.js'
 import { registerDescribe } from './commands/describe.js'
 import { registerExport } from './commands/export.js'
 import { registerIngest } from './commands/ingest.js'
+import { registerLimits } from './commands/limits.js'
 import { registerList } from './commands/list.js'
 import { registerPut } from './commands/put.js'
+import { registerQueue } from './commands/queue.js'
 import { registerRepair } from './commands/repair.js'
+import { registerReshard } from './commands/reshard.js'
 import { registerRetention } from './commands/retention.js'
+import { registerShards } from './commands/shards.js'
+import { registerSubscribe } from './commands/subscribe.js'
+import { registerTag } from './commands/tag.js'
 import { registerTail } from './commands/tail.js'
+import { registerTop } from './commands/top.js'
 import { registerVerify } from './commands/verify.js'
 import { EXIT_CODES_HELP } from './exit.js'
 
@@ -41,7 +49,15 @@ export function program(done: (exitCode: number) => void): Command {
   registerPut(command, register)
   registerIngest(command, register)
   registerTail(command, register)
+  registerTop(command, register)
   registerExport(command, register)
+  registerShards(command, register)
+  registerReshard(command, register)
+  registerLimits(command, register)
+  registerTag(command, register)
+  registerConsumers(command, register)
+  registerSubscribe(command, register)
+  registerQueue(command, register)
   registerRetention(command, register)
   registerVerify(command, register)
   registerRepair(command, register)

@@ -4,6 +4,9 @@ import { UsageError } from './exit.js'
 
 const MILLISECONDS_OF_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
+/** The forms of a time, for help texts and errors. */
+export const TIME_FORMS = 'an ISO time, or an age such as 5m'
+
 /** The forms of `--from`, for help texts and errors. */
 export const START_AT_FORMS = 'TRIM_HORIZON, LATEST, at:SEQUENCE, after:SEQUENCE, an ISO time, or an age such as 5m'
 
@@ -31,7 +34,7 @@ export function parseEndAt(text: string, now: number): { before: string } | { ar
 }
 
 /** A moment in milliseconds since the epoch: an ISO time, or an age; `undefined` when it is neither. */
-function parseTime(text: string, now: number): number | undefined {
+export function parseTime(text: string, now: number): number | undefined {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
   if (amount !== undefined)
     return now - Number(amount) * MILLISECONDS_OF_UNIT[unit as keyof typeof MILLISECONDS_OF_UNIT]

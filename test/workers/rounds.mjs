@@ -44,6 +44,17 @@ const KINDS = {
       made.put({ partitionKey: 'k', data }).catch(() => {})
       const gone = millrace.deleteStream(name); ready(); await gone
     }`,
+  subscriptions: `
+    const consumer = await stream.registerConsumer(tag)
+    const follow = async (options) => { for await (const event of consumer.subscribe(options)) for (const r of event.records) r.data }
+    void follow({ from: 'TRIM_HORIZON', shard: 'shardId-000000000000' })
+    void follow({ from: 'LATEST', shard: 'shardId-000000000001', visibility: 'published' })
+    for (;;) { const put = stream.put({ partitionKey: 'k', data }); ready(); await put }`,
+  'receivers that wait, and acknowledgements': `
+    const queue = await stream.createQueue('work', { ifNotExists: true, visibilitySeconds: 1 }).catch(() => stream.queue('work'))
+    void (async () => { for await (const message of queue) void message.ack().catch(() => {}) })()
+    void queue.deadLetters({ waitSeconds: 20 })
+    for (;;) { const put = stream.put({ partitionKey: 'k', data }); ready(); await put; await queue.metrics() }`,
   'a verification': `for (;;) { const verified = Millrace.verify(folder, { onProgress() {} }); ready(); await verified }`,
 }
 
@@ -127,6 +138,7 @@ async function run() {
   await stream.put({ partitionKey: 'first', data: Buffer.alloc(100) })
   const rounds = Number(roundsText)
   for (let number = 0; number < rounds; number += 2) await Promise.all([round(number), round(number + 1)])
+  for (const consumer of stream.consumers()) await consumer.deregister()
   const { sequenceNumber } = await stream.put({ partitionKey: 'last', data: Buffer.alloc(1) })
   let records = 0
   let last = ''

@@ -3,15 +3,17 @@
 //! One engine a directory a process: opening the same directory again gives another handle on the same engine, and
 //! the last handle that is closed closes it. The last one dropped without `close` does the same, as well as it can.
 
+mod figures;
 mod inner;
 mod queues;
+mod settings;
 
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use crate::control::{CreateStream, DeleteStream, Retention, SetRetention, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{CreateStream, DeleteStream, StreamConfig, StreamEntry, StreamStatus};
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
@@ -70,6 +72,8 @@ pub struct StreamSummary {
     pub status: StreamStatus,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
+    /// How many shards are open.
+    pub open_shards: u32,
     /// Its configuration.
     pub config: StreamConfig,
 }
@@ -181,24 +185,6 @@ impl Engine {
             stream.log.remove()?;
         }
         inner.remove_files(id)
-    }
-
-    /// Changes how long a stream's records are kept.
-    ///
-    /// # Errors
-    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `Closed`.
-    pub fn set_retention(&self, name: &str, retention: Retention) -> Result<()> {
-        let inner = self.check()?;
-        let (id, config) = {
-            let mut journal = inner.journal.lock();
-            let id = journal.state().stream_named(name)?.id;
-            inner.execute(&mut journal, &SetRetention { id, retention }.into())?;
-            (id, journal.state().stream(id)?.config.clone())
-        };
-        if let Some(stream) = inner.streams.lock().get(&id) {
-            stream.set_config(config);
-        }
-        Ok(())
     }
 
     /// Takes the wall clock for right after a jump or a long rest paused the expiry of records.
@@ -315,6 +301,7 @@ fn summary_of(entry: &StreamEntry) -> StreamSummary {
         id: entry.id,
         status: entry.status,
         created_ms: entry.created_ms,
+        open_shards: entry.open_shards(),
         config: entry.config.clone(),
     }
 }

@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use crate::limits::Refusal;
+use crate::shard::ShardId;
+
 /// What went wrong, told by what the caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -153,6 +156,18 @@ pub struct Error {
     kind: Kind,
     message: String,
     source: Option<std::io::Error>,
+    throughput: Option<Box<ThroughputExceeded>>,
+}
+
+/// What a [`Kind::ThroughputExceeded`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThroughputExceeded {
+    /// The stream's name.
+    pub stream: String,
+    /// The shard.
+    pub shard: ShardId,
+    /// The limit, by how much it was exceeded, and when to try again.
+    pub refusal: Refusal,
 }
 
 /// The engine's result.
@@ -161,7 +176,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of `kind` whose message says what was expected and what came.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), source: None }
+        Error { kind, message: message.into(), source: None, throughput: None }
     }
 
     /// An error of the operating system while doing `what`: full disks and read-only places get kinds of their own.
@@ -176,12 +191,34 @@ impl Error {
             }
             _ => (Kind::Io, ""),
         };
-        Error { kind, message: format!("{what}: {source}{advice}"), source: Some(source) }
+        Error { kind, message: format!("{what}: {source}{advice}"), source: Some(source), throughput: None }
+    }
+
+    /// The error of a shard of `stream` that was asked for more than its limits allow.
+    #[must_use]
+    pub fn throughput(stream: &str, shard: ShardId, refusal: Refusal) -> Self {
+        let Refusal { limit, per_second, exceeded_by, retry_after_ms } = refusal;
+        let (name, unit) = (limit.name(), limit.unit());
+        let advice = match retry_after_ms {
+            Some(ms) => format!("try again in {ms} ms"),
+            None => "that is more than it ever takes at once: do it in parts".to_owned(),
+        };
+        let message = format!(
+            "expected at most {per_second} {unit} a second at {shard} of stream {stream} ({name}), got {exceeded_by} \
+             {unit} more than are left now; {advice}"
+        );
+        let throughput = ThroughputExceeded { stream: stream.to_owned(), shard, refusal };
+        Error { throughput: Some(Box::new(throughput)), ..Error::new(Kind::ThroughputExceeded, message) }
     }
 
     /// The same error, of a file that its message names.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
         Error { message: format!("{}: {}", path.display(), self.message), ..self }
+    }
+
+    /// The same error, of a stream that its message names.
+    pub(crate) fn of_stream(self, name: &str) -> Self {
+        Error { message: format!("stream {name}: {}", self.message), ..self }
     }
 
     /// What kind of failure this is.
@@ -194,6 +231,19 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.kind.code()
+    }
+
+    /// Which limit of which shard was exceeded, where the kind is [`Kind::ThroughputExceeded`].
+    #[must_use]
+    pub fn exceeded(&self) -> Option<&ThroughputExceeded> {
+        self.throughput.as_deref()
+    }
+
+    /// In how many milliseconds the same call would be admitted if nobody else came first; `None` where the error is of
+    /// another kind, or the call asks for more than is ever there at once.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        self.throughput.as_ref()?.refusal.retry_after_ms
     }
 
     /// What was expected and what came.

@@ -38,20 +38,25 @@ pub use control::{
 };
 pub use engine::{Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Kind, Result, ThroughputExceeded};
 pub use format::Position;
 pub use log::notify::{Change, Registration, Trigger, Wake};
 pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use queue::{Lane, Message, Queue, QueueMetrics, Receive, Received, Settled};
 pub use repair::{Damage, Repair, RepairedStream, repair};
+pub use store::observed::{Observed, observe};
 pub use stream::chunk::{Chunk, RunView};
+pub use stream::description::StreamDescription;
 pub use stream::pack::Placement;
 pub use stream::queues::QueueOptions;
 pub use stream::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
+pub use stream::reshard::Reshard;
+pub use stream::shards::ShardFilter;
 pub use stream::staged::{Staged, StagedRecords};
 pub use stream::subscription::{Delivery, Event, SubscribeOptions, Subscription};
-pub use stream::{Appended, Commit, Stream, StreamDescription};
+pub use stream::throttle::Refused;
+pub use stream::{Appended, Commit, Stream};
 #[cfg(shuttle)]
 pub use sync::checked::time_passes;
 pub use verify::{StoreVerification, Verification, verify};

@@ -1,9 +1,10 @@
 //! The engine's descriptions as plain objects, and plain objects as the engine's settings.
 
-use millrace::{
-    Durability, Error, Kind, Result, Retention, StreamConfig, StreamDescription, StreamStatus, StreamSummary,
-};
+use millrace::{Durability, Error, Kind, Result, Retention, Stream, StreamConfig, StreamStatus, StreamSummary};
 use napi_derive::napi;
+
+use crate::settings::{NativeLimits, NativeTag, capacity_mode, mode_text};
+use crate::shards::{NativeShard, describe_shards};
 
 /// Settings of a stream to be created; each checked by the engine.
 #[napi(object)]
@@ -18,6 +19,10 @@ pub struct NativeStreamConfig {
     pub max_record_bytes: u32,
     pub preallocate_bytes: f64,
     pub codec: String,
+    pub limits: NativeLimits,
+    /// `provisioned` or `on-demand`.
+    pub mode: String,
+    pub tags: Vec<NativeTag>,
 }
 
 /// A line of the list of streams.
@@ -34,14 +39,11 @@ pub struct NativeStreamSummary {
     pub interval_ms: u32,
     pub codec: Option<String>,
     pub created_at_ms: f64,
-}
-
-/// One shard and the part of the hash key space that it takes, as decimal numbers.
-#[napi(object)]
-pub struct NativeShard {
-    pub shard: u32,
-    pub starting_hash_key: String,
-    pub ending_hash_key: String,
+    pub limits: NativeLimits,
+    /// `provisioned` or `on-demand`.
+    pub mode: String,
+    /// In the order of their keys.
+    pub tags: Vec<NativeTag>,
 }
 
 /// A stream as it is now.
@@ -54,6 +56,8 @@ pub struct NativeStreamDescription {
     pub segments: u32,
     pub sealed_records: f64,
     pub oldest_ms: f64,
+    /// What an on-demand stream is warmed up for, in MiB/s, if it is.
+    pub warm_mib_per_second: Option<u32>,
 }
 
 impl NativeStreamConfig {
@@ -66,6 +70,9 @@ impl NativeStreamConfig {
             max_record_bytes: self.max_record_bytes,
             preallocate_bytes: whole(self.preallocate_bytes)?,
             codec: Some(self.codec),
+            limits: self.limits.into_engine()?,
+            mode: capacity_mode(&self.mode),
+            tags: self.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
         })
     }
 }
@@ -101,10 +108,16 @@ pub fn whole(number: f64) -> Result<u64> {
 /// A line of the list of streams.
 pub fn summarize(summary: StreamSummary) -> NativeStreamSummary {
     let deleting = summary.status == StreamStatus::Deleting;
-    summarize_parts(summary.name, deleting, summary.created_ms, summary.config)
+    summarize_parts(summary.name, deleting, summary.created_ms, summary.open_shards, summary.config)
 }
 
-fn summarize_parts(name: String, deleting: bool, created_ms: u64, config: StreamConfig) -> NativeStreamSummary {
+fn summarize_parts(
+    name: String,
+    deleting: bool,
+    created_ms: u64,
+    open_shards: u32,
+    config: StreamConfig,
+) -> NativeStreamSummary {
     let (durability, interval_ms) = match config.durability {
         Durability::Synced => ("synced", 0),
         Durability::Interval { ms } => ("interval", ms),
@@ -113,7 +126,7 @@ fn summarize_parts(name: String, deleting: bool, created_ms: u64, config: Stream
     NativeStreamSummary {
         name,
         deleting,
-        shards: config.shards,
+        shards: open_shards,
         retention_hours: match config.retention {
             Retention::Hours(hours) => hours,
             Retention::Unbounded => 0,
@@ -122,23 +135,25 @@ fn summarize_parts(name: String, deleting: bool, created_ms: u64, config: Stream
         interval_ms,
         codec: config.codec,
         created_at_ms: created_ms as f64,
+        limits: NativeLimits::of(config.limits),
+        mode: mode_text(config.mode).to_owned(),
+        tags: config.tags.into_iter().map(|(key, value)| NativeTag { key, value }).collect(),
     }
 }
 
 /// A stream as it is now.
-pub fn describe(stream: &StreamDescription) -> NativeStreamDescription {
-    let shard_list = stream.shards.iter().map(|shard| NativeShard {
-        shard: shard.id.0,
-        starting_hash_key: shard.range.start.to_string(),
-        ending_hash_key: shard.range.end.to_string(),
-    });
+pub fn describe(stream: &Stream) -> NativeStreamDescription {
+    let description = stream.describe();
+    let open_shards = description.shards.iter().filter(|shard| shard.is_open()).count();
+    let open_shards = u32::try_from(open_shards).unwrap_or(u32::MAX);
     NativeStreamDescription {
-        max_record_bytes: stream.config.max_record_bytes,
-        shard_list: shard_list.collect(),
-        bytes: stream.bytes as f64,
-        segments: u32::try_from(stream.segments).unwrap_or(u32::MAX),
-        sealed_records: stream.sealed_records as f64,
-        oldest_ms: stream.oldest_ms as f64,
-        summary: summarize_parts(stream.name.clone(), false, stream.created_ms, stream.config.clone()),
+        max_record_bytes: description.config.max_record_bytes,
+        shard_list: describe_shards(stream, &description.shards),
+        bytes: description.bytes as f64,
+        segments: u32::try_from(description.segments).unwrap_or(u32::MAX),
+        sealed_records: description.sealed_records as f64,
+        oldest_ms: description.oldest_ms as f64,
+        warm_mib_per_second: description.warm_mib_per_second,
+        summary: summarize_parts(description.name, false, description.created_ms, open_shards, description.config),
     }
 }

@@ -38,7 +38,7 @@ impl NativeOpenOptions {
 /// An open store.
 #[napi]
 pub struct NativeEngine {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
 }
 
 #[napi]

@@ -11,14 +11,19 @@
 //! It knows nothing of promises in flight, codecs, or async iteration: that is TypeScript's part.
 
 mod buffers;
+mod consumers;
 mod describe;
 mod engine;
 mod error;
 mod handles;
+mod metrics;
 mod notifier;
+mod queue;
 mod read_ahead;
 mod reader;
 mod repair;
+mod settings;
+mod shards;
 mod stream;
 mod task;
 mod verify;

@@ -10,21 +10,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace::format::record::Records;
+use millrace::shard::Shard;
 use millrace::{Chunk, Error, Kind, RunView, SegmentFile, Step, Stream, Visibility};
 use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
 
 use crate::buffers::{NativeSegment, tail_buffer};
+use crate::consumers::Source;
 use crate::error::{coded, internal};
 use crate::handles::Table;
 use crate::notifier::Bell;
 use crate::read_ahead::ReadAhead;
+use crate::shards::{NativeShard, describe_shards};
 use crate::window::{Cursor, IN_SLAB, Limits, RunHead, Slot, Window};
 
 /// What [`reader_next`] returns when it described no record.
 const AT_TAIL: i32 = -1;
 const SLAB_TOO_SMALL: i32 = -2;
+const END_OF_SHARD: i32 = -3;
 /// Looks at the tail between two looks at the clock.
 const SPINS_PER_CLOCK: u32 = 2048;
 
@@ -41,6 +45,7 @@ pub struct NativeReader {
 
 /// How a reader hands records over.
 pub struct Delivery {
+    pub shard: Option<u32>,
     pub visibility: Visibility,
     pub copy: bool,
     pub records_max: usize,
@@ -49,11 +54,15 @@ pub struct Delivery {
 
 struct OpenReader {
     stream: Stream,
-    reader: millrace::Reader,
+    source: Source,
+    // All records below were handed out when nothing more was there: what was fetched since may be on its way.
+    passed_at_tail: u64,
     delivery: Delivery,
     bell: Arc<Bell>,
     pending: Option<Pending>,
     last_file: Option<Arc<SegmentFile>>,
+    // What the shard was split or merged into, once it was read to its end.
+    children: Option<Vec<Shard>>,
     ahead: ReadAhead,
     // The window and the slab.
     buffers: Option<(Uint8Array, Uint8Array)>,
@@ -67,14 +76,16 @@ struct Pending {
 }
 
 impl NativeReader {
-    pub fn new(stream: Stream, reader: millrace::Reader, delivery: Delivery, bell: Arc<Bell>) -> Self {
+    pub fn new(stream: Stream, source: Source, delivery: Delivery, bell: Arc<Bell>) -> Self {
         let open = OpenReader {
             stream,
-            reader,
+            passed_at_tail: source.reader().passed_sequence(),
+            source,
             delivery,
             bell,
             pending: None,
             last_file: None,
+            children: None,
             ahead: ReadAhead::default(),
             buffers: None,
         };
@@ -102,8 +113,8 @@ impl Drop for NativeReader {
     }
 }
 
-/// Describes the next records in the reader's window and returns how many; or -1 at the tail, or -2 when the slab has
-/// no room for the next record (the window's header tells how much it takes). With `arm`, the reader's id fires when it
+/// Describes the next records in the reader's window and returns how many; or -1 at the tail; or -2 when the slab has
+/// no room for the next record (the window's header tells how much it takes); or -3 at the end of a shard. With `arm`, the reader's id fires when it
 /// is at the tail now and there is more later. Not to be called once the reader is closed.
 #[napi(catch_unwind)]
 pub fn reader_next(handle: u32, arm: bool) -> napi::Result<i32> {
@@ -135,10 +146,26 @@ impl NativeReader {
         })
     }
 
+    /// What the reader's shard was split or merged into, once it was read to its end.
+    #[napi(catch_unwind)]
+    pub fn child_shards(&self) -> napi::Result<Option<Vec<NativeShard>>> {
+        self.with(|open| Ok(open.children.as_deref().map(|children| describe_shards(&open.stream, children))))
+    }
+
     /// Goes on behind the damage at which [`reader_next`] stopped.
     #[napi(catch_unwind)]
     pub fn skip_damage(&self) -> napi::Result<()> {
-        self.with(|open| open.reader.skip_damage().map_err(|error| coded(&error)))
+        self.with(|open| open.source.skip_damage().map_err(|error| coded(&error)))
+    }
+
+    /// The sequence number behind which the reader stood when it was last at the tail or an end, or else began. It moves
+    /// on where nothing was written for this reader, too.
+    #[napi(catch_unwind)]
+    pub fn continuation(&self) -> napi::Result<String> {
+        self.with(|open| {
+            let shard = open.delivery.shard.unwrap_or(0);
+            Ok(open.stream.sequence_number(shard, open.passed_at_tail.saturating_sub(1)))
+        })
     }
 
     /// Holds the segment that the last descriptors point into.
@@ -185,7 +212,7 @@ impl OpenReader {
                 return Ok(outcome);
             }
             for _ in 0..SPINS_PER_CLOCK {
-                if !self.reader.is_at_tail() {
+                if !self.source.reader().is_at_tail() {
                     break;
                 }
             }
@@ -207,17 +234,17 @@ impl OpenReader {
         let slab = unsafe { slab.as_mut() };
         let mut window = Window::new(window)?;
         if self.pending.is_none() && !self.fetch(arm).map_err(|error| coded(&error))? {
-            return Ok(AT_TAIL);
+            return Ok(if self.children.is_some() { END_OF_SHARD } else { AT_TAIL });
         }
         self.describe(&mut window, slab)
     }
 
-    /// Fetches a chunk; `false` at the tail. Arms first and looks again, so that no change falls in between.
+    /// Fetches a chunk; `false` at the tail and at the end. Arms first and looks again, so that no change falls in between.
     fn fetch(&mut self, arm: bool) -> millrace::Result<bool> {
         if self.fetch_once()? {
             return Ok(true);
         }
-        if !arm {
+        if !arm || self.children.is_some() {
             return Ok(false);
         }
         self.bell.arm(&self.stream, self.stream.change_of(self.delivery.visibility));
@@ -225,13 +252,20 @@ impl OpenReader {
     }
 
     fn fetch_once(&mut self) -> millrace::Result<bool> {
-        match self.reader.next(self.delivery.records_max, self.delivery.bytes_max)? {
+        match self.source.next(self.delivery.records_max, self.delivery.bytes_max)? {
             Step::Chunk(chunk) => {
                 self.pending = Some(Pending { chunk, run: 0, cursor: None });
                 Ok(true)
             }
             Step::AtTail => {
+                self.passed_at_tail = self.source.reader().passed_sequence();
                 self.ahead.stop();
+                Ok(false)
+            }
+            Step::EndOfShard(children) => {
+                self.passed_at_tail = self.source.reader().passed_sequence();
+                self.ahead.stop();
+                self.children = Some(children);
                 Ok(false)
             }
         }
@@ -286,7 +320,9 @@ impl OpenReader {
     }
 
     fn finish(&mut self, window: &mut Window<'_>) {
-        let behind = self.reader.millis_behind_latest();
+        // Who has records left of a chunk that reaches the tail is not there yet.
+        let left = self.pending.as_ref().is_some_and(|pending| pending.run < pending.chunk.runs.len());
+        let behind = self.source.reader().millis_behind_latest().max(u64::from(left));
         window.set(Slot::MillisBehind, u32::try_from(behind).unwrap_or(u32::MAX));
         let Some(pending) = &self.pending else { return };
         self.last_file = Some(Arc::clone(&pending.chunk.file));

@@ -99,6 +99,7 @@ pub fn describe_damage(damage: Damage) -> NativeDamage {
         Meaning::Damaged => "damaged",
         Meaning::PossiblyAcknowledged => "cut",
         Meaning::Unreadable => "header",
+        Meaning::ShardChange => "shards",
         Meaning::Index => "index",
     };
     let has_records = finding.shards != Shards::Of(Vec::new());

@@ -47,5 +47,5 @@ async function namesIn(kind: 'stream' | 'shard', { data, stream }: Subject): Pro
 }
 
 function openShards(stream: Stream): string[] {
-  return stream.describe().shardList.map(({ shardId }) => shardId)
+  return stream.listShards({ filter: 'AT_LATEST' }).map(({ shardId }) => shardId)
 }

@@ -10,6 +10,7 @@ import { START_AT_FORMS, parseStartAt } from '../start-at.js'
 interface TailOptions extends CommonOptions {
   readonly from?: string
   readonly shard?: string
+  readonly withChildren?: true
   readonly untilEnd?: true
   readonly limit?: number
   readonly parse?: true
@@ -36,6 +37,7 @@ export function registerTail(program: Command, register: Register): void {
   commonOptions(command)
     .option('-f, --from <position>', `${START_AT_FORMS} (default: LATEST; TRIM_HORIZON with --until-end)`)
     .option('--shard <shard>', 'only this shard, such as shardId-000000000000')
+    .option('--with-children', 'with --shard: go on into what it is split and merged into, each behind its parents')
     .option('-e, --until-end', 'stop at the end instead of waiting for more')
     .option('-n, --limit <n>', 'stop after so many records', positiveInteger)
     .option('-p, --parse', 'print data that is JSON as JSON, not as text')
@@ -61,6 +63,7 @@ async function tail(session: Session, options: TailOptions, name: string): Comma
       signal,
       follow: options.untilEnd !== true,
       visibility: options.visibility,
+      withChildren: options.withChildren === true,
       ...(options.shard === undefined ? {} : { shard: options.shard }),
     })
     let printed = 0

@@ -1,17 +1,20 @@
 //! Commands of the control plane, with values on both sides of their limits.
 
+use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
     CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, RegisterConsumer, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
-    TagConsumer, TagQueue, UpdateQueue,
+    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetRetention,
+    SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
+    UpdateQueue,
 };
+use millrace::limits::{LimitPolicy, ShardLimits};
 use millrace::{DeadLetters, Durability, QueueConfig, QueueStart, Retention, StreamConfig, Tags};
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 16;
+    let kind = source.byte() % 23;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -60,6 +63,25 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
         12 => UpdateQueue { id, queue: name(source), config: queue_config(source) }.into(),
         13 => TagQueue { id, queue: name(source), tags: tags(source) }.into(),
         14 => DeleteQueue { id, queue: name(source) }.into(),
+        15 => SetLimits { id, limits: limits(source) }.into(),
+        16 => SetMaxRecordBytes { id, max_record_bytes: source.number_32(1_024) }.into(),
+        17 => SetMode { id, mode: mode(source), at_ms: source.number(86_400_000) }.into(),
+        18 => {
+            let mib_per_second = source.one_in(2).then(|| source.number_32(1));
+            SetWarmThroughput { id, mib_per_second }.into()
+        }
+        19 => {
+            let rate = Rate { bytes_per_second: source.number(1 << 20), records_per_second: source.number(1_000) };
+            PeakNoted { id, at_ms: source.number(86_400_000), rate }.into()
+        }
+        20 => {
+            let count = source.byte() % 60;
+            TagStream { id, tags: (0..count).map(|_| (text(source, 2), name(source))).collect() }.into()
+        }
+        21 => {
+            let count = source.byte() % 4;
+            UntagStream { id, keys: (0..count).map(|_| text(source, 2)).collect() }.into()
+        }
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
             let horizon = Horizon { segment, offset, sequence };
@@ -93,8 +115,33 @@ fn config(source: &mut Source<'_>) -> StreamConfig {
         max_record_bytes: source.number_32(1_024),
         // A stream may ask for all of the disk; that it then gets it is no finding.
         preallocate_bytes: source.number(0) % (1 << 20),
-        codec: source.one_in(2).then(|| String::from_utf8_lossy(source.bytes(70)).into_owned()),
+        codec: source.one_in(2).then(|| text(source, 70)),
+        limits: limits(source),
+        mode: mode(source),
+        tags: tags(source),
     }
+}
+
+fn text(source: &mut Source<'_>, bytes: usize) -> String {
+    String::from_utf8_lossy(source.bytes(bytes)).into_owned()
+}
+
+fn limits(source: &mut Source<'_>) -> LimitPolicy {
+    let number = |source: &mut Source<'_>| source.one_in(2).then(|| source.number(1));
+    match source.byte() % 3 {
+        0 => LimitPolicy::Unlimited,
+        1 => LimitPolicy::Aws,
+        _ => LimitPolicy::Custom(ShardLimits {
+            write_bytes_per_second: number(source),
+            write_records_per_second: number(source),
+            reads_per_second: number(source),
+            ..ShardLimits::default()
+        }),
+    }
+}
+
+fn mode(source: &mut Source<'_>) -> CapacityMode {
+    if source.one_in(2) { CapacityMode::OnDemand } else { CapacityMode::Provisioned }
 }
 
 fn retention(source: &mut Source<'_>) -> Retention {

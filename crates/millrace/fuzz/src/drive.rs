@@ -142,7 +142,7 @@ fn read(stream: &Stream, options: ReaderOptions, records_max: usize, bytes_max: 
     let Some(mut reader) = judged(stream.reader(options)) else { return all };
     for _ in 0..STEPS_MAX {
         match reader.next(records_max, bytes_max) {
-            Ok(Step::AtTail) => return all,
+            Ok(Step::AtTail | Step::EndOfShard(_)) => return all,
             Ok(Step::Chunk(chunk)) => {
                 let mut count = 0;
                 for run in &chunk.runs {

@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
 use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
+use super::settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
+use super::shards::ShardsChanged;
 use super::state::State;
 use super::stream::{
     CreateStream, DeleteStream, HorizonAdvanced, SetDurability, SetRetention, StreamClosed, StreamOpened, StreamRemoved,
 };
+use super::tags::{TagStream, UntagStream};
 use crate::error::{Error, Kind, Result};
 
 /// What a command does to the state that it meets. Pure: it sees nothing but the command and the state.
@@ -66,6 +69,13 @@ commands! {
     StreamOpened,
     StreamClosed,
     HorizonAdvanced,
+    SetLimits,
+    SetMaxRecordBytes,
+    SetMode,
+    SetWarmThroughput,
+    PeakNoted,
+    TagStream,
+    UntagStream,
     RegisterConsumer,
     TagConsumer,
     DeregisterConsumer,
@@ -73,6 +83,7 @@ commands! {
     UpdateQueue,
     TagQueue,
     DeleteQueue,
+    ShardsChanged,
 }
 
 impl Command {

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tags::{Tags, validate_tags};
+use crate::capacity::CapacityMode;
 use crate::error::{Error, Kind, Result};
+use crate::limits::LimitPolicy;
 
 /// How long records are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +92,20 @@ pub struct StreamConfig {
     pub preallocate_bytes: u64,
     /// How the records' data is encoded, as 1 to 64 characters that mean nothing to the engine. Default: `None`.
     pub codec: Option<String>,
+    /// What its shards take and give a second. Default: unlimited.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: LimitPolicy,
+    /// Who decides how many shards it has. Default: its owner.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: CapacityMode,
+    /// What its owner has written on it. Default: none.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
+}
+
+/// What was added to the format is left out of it while it is not used: see `state.rs`.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for StreamConfig {
@@ -100,6 +117,9 @@ impl Default for StreamConfig {
             max_record_bytes: 1_048_576,
             preallocate_bytes: 0,
             codec: None,
+            limits: LimitPolicy::Unlimited,
+            mode: CapacityMode::Provisioned,
+            tags: Tags::new(),
         }
     }
 }
@@ -121,6 +141,8 @@ impl StreamConfig {
         within("the limit of a record's size", self.max_record_bytes, &Self::RECORD_BYTES, "bytes")?;
         self.retention.validate()?;
         self.durability.validate()?;
+        self.limits.validate()?;
+        validate_tags(&self.tags)?;
         let Some(codec) = &self.codec else { return Ok(()) };
         match codec.chars().count() {
             1..=Self::CODEC_CHARS_MAX => Ok(()),

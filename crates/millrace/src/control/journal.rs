@@ -134,7 +134,7 @@ fn refuse_newer(entry: &RunEntry, payload: &[u8]) -> Result<()> {
                 format!("the control log holds a run of kind {kind}, which this build does not know; upgrade Millrace");
             Err(Error::new(Kind::FormatNewer, message))
         }
-        RunKind::Opening | RunKind::Records | RunKind::Other(_) => Ok(()),
+        RunKind::Opening | RunKind::Records | RunKind::ShardChange | RunKind::Other(_) => Ok(()),
     };
     decoded.or_else(|error| if error.kind() == Kind::FormatNewer { Err(error) } else { Ok(()) })
 }
@@ -151,7 +151,7 @@ fn replay(log: &Log) -> Result<State> {
     let damage = log.replay(|entry, payload| match entry.kind {
         RunKind::State => State::from_snapshot(payload).map(|snapshot| state = snapshot),
         RunKind::Command => state.apply(&Command::decode(payload)?),
-        RunKind::Records => Err(damaged(&"holds records")),
+        RunKind::Records | RunKind::ShardChange => Err(damaged(&"holds records")),
         // Others are optional: those that are not were refused before.
         RunKind::Opening | RunKind::Other(_) => Ok(()),
     })?;
@@ -178,8 +178,9 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_wrote_into_the_control_log_is_never_passed_over() {
-        assert_eq!(opened_after(RunKind::Other(3)), Some(Kind::FormatNewer));
+        assert_eq!(opened_after(RunKind::Other(4)), Some(Kind::FormatNewer));
         assert_eq!(opened_after(RunKind::Records), Some(Kind::Corrupt));
+        assert_eq!(opened_after(RunKind::ShardChange), Some(Kind::Corrupt));
         assert_eq!(opened_after(RunKind::Command), Some(Kind::Corrupt));
     }
 }

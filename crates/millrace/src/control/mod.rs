@@ -14,6 +14,8 @@ mod consumer;
 pub(crate) mod journal;
 mod queue;
 pub(crate) mod rescue;
+mod settings;
+mod shards;
 mod state;
 mod stream;
 mod tags;
@@ -22,10 +24,12 @@ pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
 pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
 pub use queue::{CreateQueue, DeadLetters, DeleteQueue, QueueConfig, QueueEntry, QueueStart, TagQueue, UpdateQueue};
+pub use settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
+pub use shards::ShardsChanged;
 pub use stream::{
     CleanTail, CreateStream, DeleteStream, Horizon, HorizonAdvanced, SetRetention, StreamClosed, StreamEntry,
     StreamOpened, StreamRemoved, StreamStatus,
 };
-pub use tags::Tags;
+pub use tags::{TagStream, Tags, UntagStream};
 #[cfg(fuzzing)]
 pub use {state::State, stream::SetDurability};

@@ -138,7 +138,7 @@ impl Replay<'_> {
                     self.is_certain = true;
                 }),
                 RunKind::Command => Command::decode(payload).and_then(|command| self.command(&command)),
-                RunKind::Opening | RunKind::Records | RunKind::Other(_) => Ok(()),
+                RunKind::Opening | RunKind::Records | RunKind::ShardChange | RunKind::Other(_) => Ok(()),
             };
             match applied {
                 Err(error) if error.kind() == Kind::Corrupt => self.refused.push(error.message().to_owned()),

@@ -107,8 +107,9 @@ impl State {
     /// Judges a command against this state, before it is made durable. What passes can be applied.
     ///
     /// # Errors
-    /// `StreamExists`, `StreamNotFound`, `StreamDeleting`, `Unsupported` when no id is left, or `InvalidArgument` for a value outside of its limits, a
-    /// horizon that goes back, or the removal of a stream that was not deleted.
+    /// `StreamExists`, `StreamNotFound`, `StreamDeleting`, `Unsupported` when no id is left, `LimitExceeded` for a mode switched too
+    /// often or too many tags, or `InvalidArgument` for a value outside of its limits, a horizon that goes back, or the
+    /// removal of a stream that was not deleted.
     pub fn validate(&self, command: &Command) -> Result<()> {
         command.step().validate(self)
     }

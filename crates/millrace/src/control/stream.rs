@@ -8,6 +8,7 @@ use super::config::{Durability, Retention, StreamConfig, validate_name};
 use super::consumer::Consumer;
 use super::queue::QueueEntry;
 use super::state::State;
+use crate::capacity::CapacityHistory;
 use crate::error::{Error, Kind, Result};
 use crate::shard::{STREAM_ID_MAX, SequenceCodec};
 
@@ -41,19 +42,49 @@ pub struct StreamEntry {
     pub horizon: Horizon,
     /// The expiry clock when the horizon was last stored, in milliseconds since 1970; first the time of creation.
     pub expiry_clock_ms: u64,
+    /// What is remembered of its capacity.
+    #[serde(default, skip_serializing_if = "CapacityHistory::is_empty")]
+    pub capacity: CapacityHistory,
     /// Its registered consumers, in the order of their registration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<Consumer>,
     /// Its queues, in the order of their creation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueEntry>,
+    /// The number that the next shard gets, as far as a change of them was noted; 0: they were never changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub next_shard: u32,
+    /// How many shards are open, as far as a change of them was noted; 0: they were never changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub open_shards: u32,
+    /// When the number of shards was changed lately, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaled_ms: Vec<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl StreamEntry {
+    /// The number that the next shard gets at least.
+    #[must_use]
+    pub fn next_shard(&self) -> u32 {
+        self.next_shard.max(self.config.shards)
+    }
+
+    /// How many shards are open.
+    #[must_use]
+    pub fn open_shards(&self) -> u32 {
+        if self.open_shards == 0 { self.config.shards } else { self.open_shards }
+    }
+
     /// Checks an entry that may come from a damaged file.
     pub(super) fn validate(&self) -> Result<()> {
         validate_name("a stream's", &self.name)?;
         self.config.validate()?;
+        CapacityHistory::check_warm(self.capacity.warm_mib_per_second())?;
         self.validate_consumers()?;
         self.validate_queues()?;
         validate_identity(self.id, self.created_ms)
@@ -138,8 +169,12 @@ impl Step for CreateStream {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: self.created_ms,
+            capacity: CapacityHistory::default(),
             consumers: Vec::new(),
             queues: Vec::new(),
+            next_shard: 0,
+            open_shards: 0,
+            scaled_ms: Vec::new(),
         };
         state.insert(entry);
     }

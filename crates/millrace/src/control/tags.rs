@@ -1,72 +1,165 @@
-//! Tags: what an operator notes at a resource, as pairs of a key and a value that mean nothing to the engine.
-//!
-//! The limits are those of Kinesis: 50 tags, keys of 1 to 128 and values of 0 to 256 characters; the letters, digits,
-//! spaces and `_ . : / = + - @` of any language.
+//! Tags: what an operator notes at a stream, a consumer or a queue, as pairs of a key and a value that mean nothing to
+//! the engine. The rules are those of AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
+use super::command::Step;
+use super::state::State;
 use crate::error::{Error, Kind, Result};
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
-const TAGS_MAX: usize = 50;
-const KEY_CHARACTERS_MAX: usize = 128;
-const VALUE_CHARACTERS_MAX: usize = 256;
+/// The most tags of one thing.
+pub(super) const TAGS_MAX: usize = 50;
+/// The most characters of a tag's key.
+const KEY_CHARS_MAX: usize = 128;
+/// The most characters of a tag's value.
+const VALUE_CHARS_MAX: usize = 256;
+/// What a key must not begin with, in whatever case: AWS keeps it for itself.
+const RESERVED: &str = "aws:";
 
-/// Checks tags against the limits.
+/// Checks tags against the rules of AWS: at most 50; keys of 1 to 128 characters that do not begin with `aws:`, values
+/// of 0 to 256, both of letters, digits, spaces and `_ . : / = + - @ %`.
 ///
 /// # Errors
-/// `InvalidArgument`, which says what was expected and what came.
+/// `InvalidArgument` for a key or a value, `LimitExceeded` for too many.
 pub(super) fn validate_tags(tags: &Tags) -> Result<()> {
-    if tags.len() > TAGS_MAX {
-        return Err(invalid(format!("expected at most {TAGS_MAX} tags, got {}", tags.len())));
+    for (key, value) in tags {
+        validate_key(key)?;
+        validate_text("a tag's value", value, 0, VALUE_CHARS_MAX)?;
     }
-    tags.iter().try_for_each(|(key, value)| {
-        validate_text("a tag's key", key, 1..=KEY_CHARACTERS_MAX)?;
-        validate_text("a tag's value", value, 0..=VALUE_CHARACTERS_MAX)
-    })
+    check_count(tags.len())
 }
 
-fn validate_text(what: &str, text: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<()> {
-    let allowed = |c: &char| c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(*c);
-    if let Some(stray) = text.chars().find(|c| !allowed(c)) {
-        return Err(invalid(format!("expected {what} of letters, digits, spaces and _ . : / = + - @, got {stray:?}")));
-    }
-    let characters = text.chars().count();
-    if lengths.contains(&characters) {
+fn check_count(count: usize) -> Result<()> {
+    if count <= TAGS_MAX {
         return Ok(());
     }
-    Err(invalid(format!("expected {what} of {} to {} characters, got {characters}", lengths.start(), lengths.end())))
+    let message = format!("expected at most {TAGS_MAX} tags, got {count}; remove some first");
+    Err(Error::new(Kind::LimitExceeded, message))
 }
 
-fn invalid(message: String) -> Error {
-    Error::new(Kind::InvalidArgument, message)
+fn validate_key(key: &str) -> Result<()> {
+    validate_text("a tag's key", key, 1, KEY_CHARS_MAX)?;
+    let beginning: String = key.chars().take(RESERVED.len()).collect();
+    if beginning.eq_ignore_ascii_case(RESERVED) {
+        let message = format!("expected a tag's key that does not begin with {RESERVED:?}, got {key:?}");
+        return Err(Error::new(Kind::InvalidArgument, message));
+    }
+    Ok(())
+}
+
+fn validate_text(what: &str, text: &str, least: usize, most: usize) -> Result<()> {
+    let rule = || format!("expected {what} of {least} to {most} letters, digits, spaces or _ . : / = + - @ %");
+    let allowed = |c: &char| c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@%".contains(*c);
+    let fault = match (text.chars().find(|c| !allowed(c)), text.chars().count()) {
+        (Some(stray), _) => format!("got one with {stray:?}"),
+        (None, count) if !(least..=most).contains(&count) => format!("got {count} characters"),
+        (None, _) => return Ok(()),
+    };
+    Err(Error::new(Kind::InvalidArgument, format!("{}, {fault}", rule())))
+}
+
+/// Adds tags to a stream; those of a key that it has are replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TagStream {
+    /// The stream.
+    pub id: u64,
+    /// The tags, at least one.
+    pub tags: Tags,
+}
+
+impl Step for TagStream {
+    fn validate(&self, state: &State) -> Result<()> {
+        let present = &state.active(self.id)?.config.tags;
+        check_any("tag", self.tags.len())?;
+        validate_tags(&self.tags)?;
+        let new = self.tags.keys().filter(|key| !present.contains_key(*key)).count();
+        check_count(present.len() + new)
+    }
+
+    fn apply(&self, state: &mut State) {
+        let tags = self.tags.iter().map(|(key, value)| (key.clone(), value.clone()));
+        state.valid(self.id).config.tags.extend(tags);
+    }
+}
+
+/// Removes tags from a stream; keys that it does not have are passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UntagStream {
+    /// The stream.
+    pub id: u64,
+    /// Their keys, at least one.
+    pub keys: BTreeSet<String>,
+}
+
+impl Step for UntagStream {
+    fn validate(&self, state: &State) -> Result<()> {
+        state.active(self.id)?;
+        check_any("key of a tag", self.keys.len())?;
+        self.keys.iter().try_for_each(|key| validate_key(key))
+    }
+
+    fn apply(&self, state: &mut State) {
+        state.valid(self.id).config.tags.retain(|key, _| !self.keys.contains(key));
+    }
+}
+
+fn check_any(what: &str, count: usize) -> Result<()> {
+    match count {
+        0 => Err(Error::new(Kind::InvalidArgument, format!("expected at least one {what}, got none"))),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::command::tests::check_golden;
 
-    fn tags(count: usize, key: &str, value: &str) -> Tags {
-        (0..count).map(|index| (format!("{key}{index}"), value.to_owned())).collect()
+    fn tags<const N: usize>(tags: [(&str, &str); N]) -> Tags {
+        tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     #[test]
-    fn tags_are_held_to_the_limits_of_kinesis() {
-        for good in [Tags::new(), tags(50, "team: ", ""), tags(1, &"k".repeat(127), &"é".repeat(256))] {
-            validate_tags(&good).expect("within the limits");
-        }
-        let bad = [
-            (tags(51, "k", ""), "at most 50 tags, got 51"),
-            (tags(1, &"k".repeat(128), ""), "1 to 128 characters, got 129"),
-            (Tags::from([(String::new(), String::new())]), "1 to 128 characters, got 0"),
-            (tags(1, "k", &"v".repeat(257)), "0 to 256 characters, got 257"),
-            (tags(1, "k", "a;b"), "got ';'"),
+    fn every_command_has_its_golden_bytes_and_comes_back_from_them() {
+        check_golden(&[
+            (
+                TagStream { id: 1, tags: tags([("team", "orders"), ("env", "")]) }.into(),
+                r#"{"command":"tagStream","id":1,"tags":{"env":"","team":"orders"}}"#,
+            ),
+            (
+                UntagStream { id: 1, keys: ["team".to_owned()].into() }.into(),
+                r#"{"command":"untagStream","id":1,"keys":["team"]}"#,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn tags_keep_to_the_rules_of_aws() {
+        let (long_key, long_value) = ("k".repeat(128), "é".repeat(256));
+        let good = tags([("a", ""), (&long_key, &long_value), ("Straße 5:/=+-@%_.", "ok"), ("awsome", "x")]);
+        validate_tags(&good).expect("by the rules");
+        let refused = [
+            (tags([("", "x")]), "got 0 characters"),
+            (tags([(&"k".repeat(129), "x")]), "1 to 128 letters"),
+            (tags([("k", &"v".repeat(257))]), "got 257 characters"),
+            (tags([("k", "a\nb")]), r"got one with '\n'"),
+            (tags([("k;", "")]), "got one with ';'"),
+            (tags([("aws:k", "")]), r#"does not begin with "aws:""#),
+            (tags([("AWS:k", "")]), r#"does not begin with "aws:""#),
         ];
-        for (tags, expected) in bad {
+        for (tags, expected) in refused {
             let error = validate_tags(&tags).expect_err(expected);
-            assert!(error.kind() == Kind::InvalidArgument && error.message().contains(expected), "{error}");
+            assert_eq!(error.kind(), Kind::InvalidArgument);
+            assert!(error.message().contains(expected), "expected {expected:?} in {:?}", error.message());
         }
+        let many: Tags = (0..51).map(|n| (n.to_string(), String::new())).collect();
+        assert_eq!(validate_tags(&many).expect_err("51 tags").kind(), Kind::LimitExceeded);
     }
 }

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::{OpenOptions, closed};
+use crate::capacity::{CapacityHistory, CapacityMode};
 use crate::control::journal::Journal;
 use crate::control::{
-    CleanTail, Command, Durability, Horizon, StreamClosed, StreamConfig, StreamEntry, StreamOpened, StreamRemoved,
-    StreamStatus,
+    CleanTail, Command, Durability, Horizon, ShardsChanged, StreamClosed, StreamConfig, StreamEntry, StreamOpened,
+    StreamRemoved, StreamStatus,
 };
+use crate::disk::DiskFile;
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
-use crate::format::snapshot::ShardEntry;
 use crate::log::{Finding, Log, LogConfig, Tail, log_is_unused};
 use crate::queue::QueueInner;
 use crate::service::{Committer, Keeper, Upkeep};
@@ -41,7 +42,10 @@ pub(crate) struct Inner {
     pub committer: Committer,
     pub(super) directory: PathBuf,
     segment_bytes_max: u32,
-    keeper: Arc<Keeper>,
+    pub(super) keeper: Arc<Keeper>,
+    /// The file of the figures, once there are any; whether the keeper has been asked to write them.
+    pub(super) figures: Mutex<Option<Arc<dyn DiskFile>>>,
+    pub(super) publishing: AtomicBool,
     pub(super) journal: Mutex<Journal>,
     packers: Mutex<Vec<Packer>>,
     pub(super) streams: Mutex<BTreeMap<u64, Arc<StreamInner>>>,
@@ -73,6 +77,8 @@ impl Inner {
             keeper: Arc::new(Keeper::new(&*environment.clock)),
             journal: Mutex::new(journal),
             packers: Mutex::new(Vec::new()),
+            figures: Mutex::new(None),
+            publishing: AtomicBool::new(false),
             streams: Mutex::new(BTreeMap::new()),
             queues: Mutex::new(BTreeMap::new()),
             warnings: Mutex::new(findings.iter().map(Finding::to_string).collect()),
@@ -158,6 +164,24 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
+    /// Judges a command of the control plane, which nobody executes yet.
+    pub fn judge(&self, command: &Command) -> Result<()> {
+        self.journal.lock().state().validate(command)
+    }
+
+    /// Keeps the engine open until the guard is dropped: for a call that changes files in more than one step.
+    pub fn in_flight(&self) -> Result<RwLockReadGuard<'_, ()>> {
+        let in_flight = self.calls.read();
+        self.check_open().map(|()| in_flight)
+    }
+
+    /// Who decides how many shards a stream has, and what is remembered of its capacity.
+    pub fn capacity_of(&self, id: u64) -> Result<(CapacityMode, CapacityHistory)> {
+        let journal = self.journal.lock();
+        let entry = journal.state().stream(id)?;
+        Ok((entry.config.mode, entry.capacity.clone()))
+    }
+
     /// Executes a command of the control plane.
     pub fn command(&self, command: &Command) -> Result<()> {
         self.execute(&mut self.journal.lock(), command)
@@ -219,7 +243,8 @@ impl Inner {
             segment_age_ms_max: age,
             prepared_bytes: config.preallocate_bytes,
             stores_small_frames: config.durability == Durability::Os,
-            shards: map.shards().iter().map(ShardEntry::from).collect(),
+            shards: map.entries(),
+            next_shard: map.next_id(),
         }
     }
 
@@ -235,8 +260,9 @@ impl Inner {
             let message = format!("stream {} is being deleted; create it again once it is gone", entry.name);
             return Err(Error::new(Kind::StreamDeleting, message));
         }
-        let map = ShardMap::uniform(entry.config.shards)?;
-        let config = self.log_config(entry.id, &entry.name, &entry.config, &map);
+        let created_with = ShardMap::uniform(entry.config.shards)?;
+        let config = self.log_config(entry.id, &entry.name, &entry.config, &created_with);
+        let config = LogConfig { next_shard: entry.next_shard(), ..config };
         let tail = clean_tail(&entry);
         let start = Position::new(u32::try_from(entry.horizon.segment).unwrap_or(u32::MAX), entry.horizon.offset);
         let (log, mut findings) = Log::open(self.environment.clone(), config, tail, start)?;
@@ -247,8 +273,10 @@ impl Inner {
             self.note_opened(entry.id)?;
             entry.clean_tail = None;
         }
+        let map = ShardMap::from_entries(&log.shards()).map_err(|error| error.of_stream(&entry.name))?;
         self.warnings.lock().extend(findings.iter().map(Finding::to_string));
         let stream = self.assemble(&entry, log, map, findings)?;
+        stream.forget_expired_shards();
         streams.insert(entry.id, Arc::clone(&stream));
         Ok(Stream(stream))
     }
@@ -270,6 +298,7 @@ impl Inner {
         drop(self.calls.write());
         self.keeper.stop();
         self.committer.stop();
+        self.withdraw_figures();
         let mut outcome = self.store_expiry_clock();
         outcome = outcome.and(self.close_queues());
         // Streams hold the engine; letting go of them here ends the circle.
@@ -303,6 +332,7 @@ impl Inner {
         }
         let tail = stream.log.close()?;
         stream.log.seal_all()?;
+        self.note_shards(stream)?;
         let tail = CleanTail {
             segment: u64::from(tail.position.segment),
             offset: tail.position.offset,
@@ -311,6 +341,15 @@ impl Inner {
             last_arrival_ms: tail.last_arrival_ms,
         };
         self.command(&StreamClosed { id: stream.id, tail }.into())
+    }
+
+    /// Notes shards whose change could not be noted when it was made: a clean open goes by what is noted.
+    fn note_shards(&self, stream: &StreamInner) -> Result<()> {
+        let (next_shard, open_shards) = stream.shard_numbers();
+        if self.journal.lock().state().stream(stream.id)?.next_shard() == next_shard {
+            return Ok(());
+        }
+        self.command(&ShardsChanged { id: stream.id, next_shard, open_shards, scaled_ms: None }.into())
     }
 
     pub fn warn(&self, warning: String) {
@@ -393,6 +432,21 @@ impl Upkeep for Inner {
         if let Err(error) = stream.log.upkeep() {
             self.warn(format!("stream {}: {}", stream.name, error.message()));
         }
+    }
+
+    fn scale(&self) {
+        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
+        for stream in streams.into_iter().map(Stream) {
+            match stream.scale() {
+                Err(error) if matches!(error.kind(), Kind::StreamNotFound | Kind::StreamDeleting | Kind::Closed) => {}
+                Err(error) => self.warn(format!("stream {}: {}", stream.name(), error.message())),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn publish(&self) {
+        self.publish_figures();
     }
 
     fn expire(self: Arc<Self>) {

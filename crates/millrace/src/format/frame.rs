@@ -18,6 +18,8 @@ pub const FRAME_HEADER_BYTES: usize = 64;
 pub const RUN_ENTRY_BYTES: usize = 32;
 /// Where the version stands in the header.
 const VERSION_AT: usize = 56;
+/// Where the kind stands in an entry of the run table.
+const KIND_AT: usize = 4;
 /// `MRF0`, little-endian.
 const MAGIC: u32 = u32::from_le_bytes(*b"MRF0");
 
@@ -28,6 +30,8 @@ pub enum RunKind {
     Records,
     /// The state at the segment's opening: shard map, where the log came from.
     Opening,
+    /// A change of the shard map. It has a sequence of its own.
+    ShardChange,
     /// A command of the control log.
     Command,
     /// A snapshot of the control log's state.
@@ -43,7 +47,8 @@ impl RunKind {
         match self {
             RunKind::Records => 1,
             RunKind::Opening => 2,
-            // 3 shard-map change, 4 producer, 5 checkpoint: kept for decisions 1 and 6.
+            RunKind::ShardChange => 3,
+            // 4 producer, 5 checkpoint: kept for decisions 1 and 6.
             RunKind::Command => 6,
             RunKind::State => 7,
             RunKind::Other(byte) => byte,
@@ -56,10 +61,19 @@ impl RunKind {
         match byte {
             1 => RunKind::Records,
             2 => RunKind::Opening,
+            3 => RunKind::ShardChange,
             6 => RunKind::Command,
             7 => RunKind::State,
             other => RunKind::Other(other),
         }
+    }
+}
+
+impl RunKind {
+    /// How many sequences a run of this kind takes beside those of its records.
+    #[must_use]
+    pub fn own_sequences(self) -> u64 {
+        u64::from(self == RunKind::ShardChange)
     }
 }
 
@@ -167,12 +181,6 @@ impl FrameHeader {
         super::aligned(self.frame_bytes)
     }
 
-    /// The sequence behind the frame's last record.
-    #[must_use]
-    pub fn next_sequence(&self) -> u64 {
-        self.first_sequence + u64::from(self.records)
-    }
-
     /// The length of header and run table in bytes.
     #[must_use]
     pub fn head_bytes(&self) -> usize {
@@ -204,6 +212,8 @@ impl FrameHeader {
 pub struct FrameHead<'a> {
     /// The header.
     pub header: FrameHeader,
+    /// The sequence behind all that the frame takes: those of its records, and of its changes of the shard map.
+    pub next_sequence: u64,
     table: &'a [u8],
     seed: u32,
 }
@@ -237,30 +247,35 @@ impl<'a> FrameHead<'a> {
         if header.runs > FRAME_BYTES_MAX / u32_of(RUN_ENTRY_BYTES) || header.frame_bytes as usize > bytes.len() {
             return None;
         }
-        header.first_sequence.checked_add(u64::from(header.records)).filter(|next| *next <= SEQUENCE_LIMIT)?;
         let head = bytes.get(..header.head_bytes()).filter(|head| head.len() <= header.frame_bytes as usize)?;
-        let head = FrameHead { header, table: &head[FRAME_HEADER_BYTES..], seed: seed(incarnation, offset) };
+        let (table, seed) = (&head[FRAME_HEADER_BYTES..], seed(incarnation, offset));
+        let mut head = FrameHead { header, next_sequence: header.first_sequence, table, seed };
         // The table before the sum over it: no entry can be the start of another head, so that however many heads
         // somebody has put into a record, a scan looks at each byte of them a bounded number of times.
-        (head.table_is_consistent() && crc32c(&bytes[4..header.head_bytes()]) ^ head.seed == checksum).then_some(head)
+        let sequences = head.sequences().filter(|_| crc32c(&bytes[4..header.head_bytes()]) ^ seed == checksum)?;
+        head.next_sequence = header.first_sequence.checked_add(sequences).filter(|next| *next <= SEQUENCE_LIMIT)?;
+        Some(head)
     }
 
-    /// Whether the runs are all of the frame, each right behind the one before, in bytes and in sequences. A table of a
-    /// thousand runs is walked for each frame that a reader passes, so this reads the fields that it needs in place.
-    fn table_is_consistent(&self) -> bool {
-        let (mut end, mut records) = (self.header.head_bytes() as u64, 0);
+    /// How many sequences the frame takes; `None` where the runs are not all of the frame, each right behind the one
+    /// before, in bytes and in sequences. A table of a thousand runs is walked for each frame that a reader passes, so this
+    /// reads the fields that it needs in place.
+    fn sequences(&self) -> Option<u64> {
+        let (mut end, mut records, mut own) = (self.header.head_bytes() as u64, 0, 0);
         for entry in self.table.as_chunks::<RUN_ENTRY_BYTES>().0 {
             let [_, kind, _, payload_offset, payload_bytes, run_records, sequence_delta, reserved] = words_of(entry);
             if kind >> 16 != 0 || reserved != 0 {
-                return false;
+                return None;
             }
             if (u64::from(payload_offset), u64::from(sequence_delta)) != (end, records) {
-                return false;
+                return None;
             }
             end += u64::from(payload_bytes);
             records += u64::from(run_records);
+            own += RunKind::from_byte(entry[KIND_AT]).own_sequences();
         }
-        (end, records) == (u64::from(self.header.frame_bytes), u64::from(self.header.records))
+        let is_all = (end, records) == (u64::from(self.header.frame_bytes), u64::from(self.header.records));
+        is_all.then_some(records + own)
     }
 
     /// The version of the frame that a newer build wrote, where one stands at the start of `bytes` and its head is

@@ -3,6 +3,7 @@
 //! All integers are little-endian and of explicit width. Every decoder treats its input as hostile: it answers with
 //! what is wrong, and never reads past what it was given. Nothing here opens a file.
 
+pub mod change;
 pub mod checksum;
 pub mod frame;
 pub mod index;

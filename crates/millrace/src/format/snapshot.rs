@@ -31,7 +31,8 @@ pub struct Opening {
     pub shards: Vec<ShardEntry>,
 }
 
-const NONE: u32 = u32::MAX;
+/// No shard. The number is never given.
+pub(super) const NONE: u32 = u32::MAX;
 const STILL_OPEN: u64 = u64::MAX;
 const HEAD_BYTES: usize = 24;
 const SHARD_BYTES: usize = 64;

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::frame::RunKind;
 use crate::format::index::{WAYPOINT_BYTES, Waypoint};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
-use crate::format::snapshot::Opening;
+use crate::format::snapshot::{Opening, ShardEntry};
 use crate::format::{Position, u32_of};
 
 /// The largest frame that is stored through the map, in bytes: beyond it a write costs no more.
@@ -37,22 +37,75 @@ pub(crate) struct Appended {
 impl Log {
     /// Appends a frame and publishes it.
     pub fn append(&self, draft: &mut FrameDraft) -> Result<Appended> {
+        let appended = self.append_in(draft, None)?;
+        Ok(appended.expect("a frame of any generation is not refused for its own"))
+    }
+
+    /// The same for a frame of records that were routed by the shard map of this generation; `None`, and nothing is
+    /// appended, where another one holds by now.
+    pub fn append_routed(&self, draft: &mut FrameDraft, generation: u64) -> Result<Option<Appended>> {
+        self.append_in(draft, Some(generation))
+    }
+
+    fn append_in(&self, draft: &mut FrameDraft, generation: Option<u64>) -> Result<Option<Appended>> {
         let lookalikes = draft.lookalikes();
         let mut writer = self.writer.lock();
         self.check_open(&writer)?;
+        if generation.is_some_and(|generation| generation != writer.generation) {
+            return Ok(None);
+        }
+        let first_sequence = self.append_locked(&mut writer, draft, &lookalikes)?;
+        let end = Position::new(writer.file.segment, writer.offset);
+        drop(writer);
+        self.notifier.notify(Change::Published);
+        Ok(Some(Appended { first_sequence, end }))
+    }
+
+    /// Appends a frame that changes the shard map. `changed` is told the frame's sequence and says what segments open
+    /// with from now on; no frame is appended between the one and the other, and none later that was routed before.
+    pub fn change_shards(
+        &self,
+        draft: &mut FrameDraft,
+        changed: impl FnOnce(u64) -> Arc<Vec<ShardEntry>>,
+    ) -> Result<Appended> {
+        let lookalikes = draft.lookalikes();
+        let mut writer = self.writer.lock();
+        self.check_open(&writer)?;
+        let first_sequence = self.append_locked(&mut writer, draft, &lookalikes)?;
+        let end = Position::new(writer.file.segment, writer.offset);
+        writer.shards = changed(first_sequence);
+        writer.generation += 1;
+        drop(writer);
+        self.notifier.notify(Change::Published);
+        Ok(Appended { first_sequence, end })
+    }
+
+    /// What segments open with from now on, where nothing of it concerns appends: closed shards that are forgotten.
+    /// Nothing is done where a change came first, after this generation.
+    pub fn forget_shards(&self, shards: Arc<Vec<ShardEntry>>, generation: u64) {
+        let mut writer = self.writer.lock();
+        if writer.generation == generation {
+            writer.shards = shards;
+        }
+    }
+
+    /// What the next segment opens with.
+    pub fn shards(&self) -> Arc<Vec<ShardEntry>> {
+        Arc::clone(&self.writer.lock().shards)
+    }
+
+    /// Writes and publishes a frame, in the next segment where this one cannot take it; returns its sequence.
+    fn append_locked(&self, writer: &mut Writer, draft: &mut FrameDraft, lookalikes: &[u32]) -> Result<u64> {
         let arrival_ms = self.environment.clock.wall_ms().max(writer.last_arrival_ms);
         let full = draft.padded_bytes() > writer.capacity - writer.offset;
         let old = arrival_ms.saturating_sub(writer.segment.first_arrival_ms) > self.config.segment_age_ms_max;
         if full || old {
-            self.roll(&mut writer, draft.padded_bytes(), &[])?;
+            self.roll(writer, draft.padded_bytes(), &[])?;
         }
-        self.keep_frames_out(&mut writer, draft, &lookalikes)?;
+        self.keep_frames_out(writer, draft, lookalikes)?;
         let first_sequence = writer.next_sequence;
-        self.write(&mut writer, draft, arrival_ms)?;
-        let end = Position::new(writer.file.segment, writer.offset);
-        drop(writer);
-        self.notifier.notify(Change::Published);
-        Ok(Appended { first_sequence, end })
+        self.write(writer, draft, arrival_ms)?;
+        Ok(first_sequence)
     }
 
     /// A payload that holds a frame of this log, with the checksum of the very place where it would stand, could be
@@ -123,7 +176,7 @@ impl Log {
     }
 
     fn write(&self, writer: &mut Writer, draft: &mut FrameDraft, arrival_ms: u64) -> Result<()> {
-        let next_sequence = writer.next_sequence + u64::from(draft.records());
+        let next_sequence = writer.next_sequence + draft.sequences();
         assert!(next_sequence <= writer.reserved_until, "a segment reserves more sequences than it has room for");
         let place = Place {
             incarnation: writer.file.incarnation,
@@ -190,7 +243,7 @@ impl Log {
     /// Ends the active segment and opens the next one. Nothing changes where it fails.
     fn roll(&self, writer: &mut Writer, frame_bytes: u32, runs: &[(RunKind, Vec<u8>)]) -> Result<()> {
         let previous = writer.tail();
-        let mut opening = opening_frame(&self.config, &previous, runs);
+        let mut opening = opening_frame(&writer.shards, &previous, runs);
         let prepared = self.take_prepared(SEGMENT_HEADER_BYTES + opening.padded_bytes() + frame_bytes)?;
         let mark = (self.durable(), self.durable.sequence());
         let arrival_ms = self.environment.clock.wall_ms().max(previous.last_arrival_ms);
@@ -203,7 +256,8 @@ impl Log {
         writer.segment.finish(writer.offset);
         let mut unsynced = std::mem::take(&mut writer.unsynced);
         unsynced.push(Arc::clone(&writer.file));
-        *writer = Writer { unsynced, ..fresh };
+        let (shards, generation) = (Arc::clone(&writer.shards), writer.generation);
+        *writer = Writer { unsynced, shards, generation, ..fresh };
         self.segments.write().push(Arc::clone(&writer.segment));
         self.publish(writer);
         self.ask_for_upkeep();
@@ -223,12 +277,9 @@ impl Writer {
 }
 
 /// The frame that a segment opens with.
-pub(super) fn opening_frame(config: &LogConfig, previous: &Tail, runs: &[(RunKind, Vec<u8>)]) -> FrameDraft {
-    let opening = Opening {
-        previous_end: previous.position,
-        previous_checksum: previous.last_checksum,
-        shards: config.shards.clone(),
-    };
+pub(super) fn opening_frame(shards: &[ShardEntry], previous: &Tail, runs: &[(RunKind, Vec<u8>)]) -> FrameDraft {
+    let opening =
+        Opening { previous_end: previous.position, previous_checksum: previous.last_checksum, shards: shards.to_vec() };
     let mut all = vec![(RunKind::Opening, opening.encode())];
     all.extend_from_slice(runs);
     FrameDraft::of_state(&all)
@@ -270,6 +321,8 @@ pub(super) fn open_segment(
         populate_at: 0,
         ends_with_mark: false,
         unsynced: Vec::new(),
+        shards: Arc::default(),
+        generation: 0,
         closed: false,
     })
 }

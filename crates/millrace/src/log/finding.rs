@@ -40,6 +40,9 @@ pub enum Meaning {
     /// The segment's header or opening is damaged. Without its header, the frames of a segment that is not sealed
     /// cannot be verified; otherwise no record is lost.
     Unreadable,
+    /// A change of the shard map is damaged. No record is lost. Which shards there are is known where a later segment
+    /// opens with them; otherwise the stream cannot be opened before it is repaired.
+    ShardChange,
     /// The segment's index is damaged. It can be made again, and no record is lost.
     Index,
 }
@@ -78,6 +81,7 @@ impl std::fmt::Display for Meaning {
             Meaning::Damaged => "acknowledged records are damaged or missing",
             Meaning::PossiblyAcknowledged => "records were cut that may have been acknowledged",
             Meaning::Unreadable => "the segment's header or opening is damaged",
+            Meaning::ShardChange => "a change of the shard map is damaged",
             Meaning::Index => "the segment's index is damaged",
         })
     }
@@ -93,7 +97,7 @@ impl std::fmt::Display for Finding {
             write!(f, ", bytes {from} to {to}")?;
         }
         match (shards, meaning) {
-            (Shards::Of(shards), Meaning::Unreadable | Meaning::Index) if shards.is_empty() => {
+            (Shards::Of(shards), Meaning::Unreadable | Meaning::ShardChange | Meaning::Index) if shards.is_empty() => {
                 f.write_str("; no record is lost")
             }
             // Commands of the control log have neither.

@@ -26,6 +26,7 @@ pub(crate) mod rewrite;
 mod scan;
 mod seal;
 pub mod segment;
+pub(crate) mod shards;
 mod trim;
 pub(crate) mod walk;
 pub(crate) mod wish;
@@ -37,6 +38,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
+use crate::metrics::latency::{Latencies, Latency};
 use crate::sync::{Apart, Mutex, OnceLock, RwLock};
 use notify::Notifier;
 use prepare::Pace;
@@ -67,8 +69,10 @@ pub(crate) struct LogConfig {
     pub prepared_bytes: u64,
     /// Store small frames through the map: quicker where nobody waits for a sync.
     pub stores_small_frames: bool,
-    /// The shard map that each segment opens with.
+    /// The shard map that a new log opens with.
     pub shards: Vec<ShardEntry>,
+    /// All shards with lower numbers were opened, as far as is known from elsewhere.
+    pub next_shard: u32,
 }
 
 impl LogConfig {
@@ -87,6 +91,7 @@ impl LogConfig {
             prepared_bytes: 0,
             stores_small_frames: false,
             shards: Vec::new(),
+            next_shard: 0,
         }
     }
 }
@@ -125,6 +130,10 @@ struct Writer {
     ends_with_mark: bool,
     // Finished files that hold bytes which no sync has covered yet, oldest first.
     unsynced: Vec<Arc<SegmentFile>>,
+    // What the next segment opens with.
+    shards: Arc<Vec<ShardEntry>>,
+    // How often that was changed since the log was opened; what was routed before a change must not be appended after it.
+    generation: u64,
     closed: bool,
 }
 
@@ -135,6 +144,7 @@ pub(crate) struct Log {
     writer: Apart<Mutex<Writer>>,
     // Held by the one who syncs.
     sync: Mutex<()>,
+    syncs: Mutex<Latency>,
     published: Apart<Reach>,
     durable: Apart<Reach>,
     segments: RwLock<Vec<Arc<Segment>>>,
@@ -207,6 +217,16 @@ impl Log {
              close and open the store again to go on"
         );
         Err(Error::new(Kind::Poisoned, message))
+    }
+
+    /// When the newest frame arrived, in milliseconds since 1970.
+    pub fn last_arrival_ms(&self) -> u64 {
+        self.writer.lock().last_arrival_ms
+    }
+
+    /// How long syncs took.
+    pub fn sync_latencies(&self) -> Latencies {
+        self.syncs.lock().read(self.environment.clock.monotonic_ms() / 1_000)
     }
 
     fn poison(&self, cause: &Error) {

@@ -13,6 +13,7 @@ use super::reach::Reach;
 use super::recover::recover;
 use super::scan::{read_opening, scan_segment};
 use super::segment::{Segment, SegmentFile, index_path, open_file, read_header, segment_path};
+use super::shards::{Stretch, shards_at_end};
 use super::wish::Wish;
 use super::{Log, LogConfig, Tail, Writer};
 use crate::disk::{Access, Disk};
@@ -181,12 +182,13 @@ impl Log {
         let failed = |error| Error::io(format!("could not make {}", config.directory.display()), error);
         disk.make_directory(&config.directory).map_err(failed)?;
         let mut ahead = Ahead::new(FIRST, u64::from(FIRST), config.segment_bytes_first);
-        let mut opening = opening_frame(&config, &Tail::default(), &[]);
+        let mut opening = opening_frame(&config.shards, &Tail::default(), &[]);
         let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
         let prepared = make_first(&environment, &config, &mut ahead, room)?;
         let now_ms = environment.clock.wall_ms().max(not_before_ms);
         let mark = (Position::default(), 0);
-        let writer = open_segment(&config, prepared, &mut opening, &Tail::default(), now_ms, mark).map_err(failed)?;
+        let opened = open_segment(&config, prepared, &mut opening, &Tail::default(), now_ms, mark).map_err(failed)?;
+        let writer = Writer { shards: Arc::new(config.shards.clone()), ..opened };
         writer.file.file.sync().map_err(failed)?;
         if let Some(parent) = config.directory.parent() {
             disk.sync_directory(parent).map_err(failed)?;
@@ -258,28 +260,24 @@ impl Log {
         Ok(findings)
     }
 
-    /// Checks that the newest segment opens with the shard map that this log was opened with. Where its opening is
-    /// damaged that is a finding and no more: the records can be read, and the map is known from the control log.
+    /// Looks at what the newest segment opens with. Where that is damaged it is a finding and no more: the records can be
+    /// read, and the shard map is known from the segments before it or from the control log.
     pub fn check_opening(&self) -> Result<Option<Finding>> {
         let segments = self.segments();
         let newest = segments.last().expect("a log has a segment");
         let file = newest.open(&*self.environment.disk)?;
         let end = self.published().offset;
-        let Some((opening, _)) = read_opening(&file, end)? else {
-            return Ok(Some(Finding {
-                log: self.config.name.clone(),
-                segment: newest.index,
-                bytes: SEGMENT_HEADER_BYTES..end,
-                sequences: newest.first_sequence..newest.first_sequence,
-                shards: Shards::Of(Vec::new()),
-                meaning: Meaning::Unreadable,
-            }));
-        };
-        if opening.shards == self.config.shards {
+        if read_opening(&file, end)?.is_some() {
             return Ok(None);
         }
-        let message = format!("{}: segment {} does not open with the stream's shards", self.config.name, newest.index);
-        Err(Error::new(Kind::Corrupt, message))
+        Ok(Some(Finding {
+            log: self.config.name.clone(),
+            segment: newest.index,
+            bytes: SEGMENT_HEADER_BYTES..end,
+            sequences: newest.first_sequence..newest.first_sequence,
+            shards: Shards::Of(Vec::new()),
+            meaning: Meaning::Unreadable,
+        }))
     }
 
     /// All that `writer` has written is durable.
@@ -297,6 +295,7 @@ impl Log {
             environment,
             writer: Apart(Mutex::new(writer)),
             sync: Mutex::new(()),
+            syncs: Mutex::default(),
             published: Apart(Reach::new(end, next_sequence)),
             durable: Apart(Reach::new(end, next_sequence)),
             segments: RwLock::new(segments),
@@ -352,6 +351,9 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
         reserved_until = reserved.end;
         ahead.adopt(Prepared { file, reserved });
     }
+    let mut stretches: Vec<_> = files.sealed.values().map(Stretch::Sealed).collect();
+    stretches.push(Stretch::Open(&file, offset));
+    let shards = shards_at_end(disk, config, &stretches, true)?;
     let opening =
         Waypoint { offset: SEGMENT_HEADER_BYTES, sequence: first.first_sequence, arrival_ms: first.arrival_ms };
     let segment = Arc::new(Segment::active(&config.directory, &file, opening));
@@ -367,6 +369,8 @@ fn continue_behind(environment: &Environment, config: &LogConfig, files: &Files,
         reserved_until: header.reserved_until,
         last_checksum: tail.last_checksum,
         last_arrival_ms: tail.last_arrival_ms,
+        shards,
+        generation: 0,
         waypoint_at: 0,
         populate_at: 0,
         ends_with_mark: true,

@@ -18,12 +18,14 @@ use super::open::Files;
 use super::prepare::{Ahead, make_first};
 use super::scan::{FoundFrame, build_index, read_opening, scan_segment, shards_of_frame};
 use super::segment::{Segment, SegmentFile, index_path, open_file, segment_path, write_whole};
+use super::shards::{Stretch, shards_at_end};
 use super::{LogConfig, Scan, Tail, Writer};
 use crate::disk::Access;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::FrameHead;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
+use crate::format::snapshot::ShardEntry;
 use crate::format::{FRAME_ALIGNMENT, Position, index};
 
 /// A log as recovery leaves it.
@@ -153,13 +155,17 @@ pub(super) fn recover(environment: &Environment, config: &LogConfig, files: File
         let message = format!("{} has no readable segment in {}", config.name, config.directory.display());
         return Err(Error::new(Kind::Corrupt, message));
     }
+    let mut stretches: Vec<_> = files.sealed.values().map(Stretch::Sealed).collect();
+    stretches.extend(kept.iter().map(|(file, end)| Stretch::Open(file, *end)));
+    stretches.sort_by_key(Stretch::segment);
+    let shards = shards_at_end(&*environment.disk, config, &stretches, false)?;
     files.clean_up(&*environment.disk)?;
     for (file, end) in &kept {
         write_again(file, mark, *end)?;
     }
     let mut ahead = files.ahead(config);
     ahead.skip_to(tail.next_sequence);
-    let writer = start_behind(environment, config, &mut ahead, &tail)?;
+    let writer = start_behind(environment, config, &mut ahead, &tail, shards)?;
     for (file, end) in kept {
         segments.push(Arc::new(seal_cut(environment, config, file, end)?));
     }
@@ -251,7 +257,7 @@ impl Walk<'_> {
         // What was cut is named already; what stands behind the last frame of it is not.
         let last = scan.frames.last().filter(|_| self.ended);
         let (at, next_sequence, checksum) = match last {
-            Some(last) => (last.end(), last.header.next_sequence(), last.header.checksum),
+            Some(last) => (last.end(), last.next_sequence, last.header.checksum),
             None if self.ended => return Ok(()),
             None => (end, self.tail.next_sequence, self.tail.last_checksum),
         };
@@ -278,7 +284,7 @@ impl Walk<'_> {
         self.tail = Tail {
             position: Position::new(segment, frame.end()),
             // Where a frame goes back, it is reported; what comes next stands behind all that there is.
-            next_sequence: self.tail.next_sequence.max(frame.header.next_sequence()),
+            next_sequence: self.tail.next_sequence.max(frame.next_sequence),
             last_checksum: frame.header.checksum,
             last_arrival_ms: frame.header.arrival_ms.max(self.tail.last_arrival_ms),
         };
@@ -314,7 +320,7 @@ impl Walk<'_> {
     /// Frames that are cut one behind the other are one finding. Its shards are known where nothing is missing before
     /// and between them.
     fn report_cut(&mut self, unsealed: &Unsealed, frame: &FoundFrame) -> Result<()> {
-        let (segment, next) = (unsealed.file.segment, frame.header.next_sequence());
+        let (segment, next) = (unsealed.file.segment, frame.next_sequence);
         let head = unsealed.file.frame(frame.offset, unsealed.file.bytes)?;
         let shards = head.map_or(Shards::Any, |head| shards_of_frame(&head));
         if let Some(last) = self.findings.last_mut()
@@ -377,8 +383,9 @@ pub(super) fn start_behind(
     config: &LogConfig,
     ahead: &mut Ahead,
     tail: &Tail,
+    shards: Arc<Vec<ShardEntry>>,
 ) -> Result<Writer> {
-    let mut opening = opening_frame(config, tail, &[]);
+    let mut opening = opening_frame(&shards, tail, &[]);
     let room = SEGMENT_HEADER_BYTES + opening.padded_bytes();
     let prepared = make_first(environment, config, ahead, room)?;
     let arrival_ms = environment.clock.wall_ms().max(tail.last_arrival_ms);
@@ -386,7 +393,7 @@ pub(super) fn start_behind(
     let failed = |error| Error::io(format!("could not open a segment of {}", config.name), error);
     let writer = open_segment(config, prepared, &mut opening, tail, arrival_ms, mark).map_err(failed)?;
     writer.file.file.sync().map_err(failed)?;
-    Ok(writer)
+    Ok(Writer { shards, ..writer })
 }
 
 /// Cuts a recovered segment where its part of the log ends, and seals it.

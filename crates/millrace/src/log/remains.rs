@@ -192,7 +192,7 @@ impl Remains {
         self.findings.iter().all(|finding| match finding.meaning {
             Meaning::Index => true,
             Meaning::Unreadable => finding.shards != Shards::Any,
-            Meaning::Damaged | Meaning::PossiblyAcknowledged => false,
+            Meaning::Damaged | Meaning::PossiblyAcknowledged | Meaning::ShardChange => false,
         })
     }
 

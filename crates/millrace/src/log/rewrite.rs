@@ -11,13 +11,15 @@ use super::draft::{FrameDraft, Place};
 use super::prepare::{Ahead, make_exactly};
 use super::recover::start_behind;
 use super::remains::{Part, PartRead};
-use super::scan::{FoundFrame, build_index};
+use super::scan::{FoundFrame, build_index, read_opening};
 use super::segment::{Segment, SegmentFile, index_path, write_whole};
+use super::shards::Followed;
 use super::{Log, LogConfig, Tail};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::frame::{FRAME_HEADER_BYTES, RUN_ENTRY_BYTES, RunEntry, RunKind};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
+use crate::format::snapshot::ShardEntry;
 use crate::format::{Position, aligned, index, u32_of};
 
 /// A log in the making.
@@ -27,6 +29,7 @@ pub(crate) struct Rewriter {
     config: LogConfig,
     tail: Tail,
     segments: Vec<Arc<Segment>>,
+    followed: Followed,
 }
 
 /// Runs of one frame whose sequences follow each other: what becomes a frame of the copy.
@@ -43,7 +46,8 @@ impl Rewriter {
     pub fn new(environment: Environment, config: LogConfig) -> Result<Rewriter> {
         let failed = |error| Error::io(format!("could not make {}", config.directory.display()), error);
         environment.disk.make_directory(&config.directory).map_err(failed)?;
-        Ok(Rewriter { environment, config, tail: Tail::default(), segments: Vec::new() })
+        let followed = Followed::new(config.shards.clone());
+        Ok(Rewriter { environment, config, tail: Tail::default(), segments: Vec::new(), followed })
     }
 
     /// How many segments were written.
@@ -59,7 +63,11 @@ impl Rewriter {
             groups.extend(intact_groups(&read.file, part.end, frame)?);
         }
         let Some(first) = groups.first() else { return Ok(None) };
-        let mut opening = opening_frame(&self.config, &self.tail, &[]);
+        if let Some((opening, _)) = read_opening(&read.file, part.end)? {
+            let records_until = self.followed.records_until;
+            self.followed = Followed { records_until, ..Followed::new(opening.shards) };
+        }
+        let mut opening = opening_frame(&self.followed.shards, &self.tail, &[]);
         let frames: u32 = groups.iter().map(Group::padded_bytes).sum();
         let capacity = SEGMENT_HEADER_BYTES + opening.padded_bytes() + frames;
         // The opening's sequence is the first that the segment reserves.
@@ -89,12 +97,12 @@ impl Rewriter {
             if group.offset >= offset && found.is_none() {
                 found = Some(tail.position);
             }
-            let records = draft.records();
+            let sequences = draft.sequences();
             let (bytes, last_checksum) = draft.place(place);
             file.file.write_at(bytes, u64::from(place.offset)).map_err(failed)?;
             tail = Tail {
                 position: Position::new(part.segment, place.offset + u32_of(bytes.len())),
-                next_sequence: place.first_sequence + u64::from(records),
+                next_sequence: place.first_sequence + sequences,
                 last_checksum,
                 last_arrival_ms: place.arrival_ms,
             };
@@ -105,16 +113,22 @@ impl Rewriter {
         let path = index_path(&self.config.directory, part.segment);
         write_whole(&*self.environment.disk, &path, &index::encode(&summary, &body))?;
         self.segments.push(Arc::new(Segment::sealed(&self.config.directory, summary)));
+        self.followed.follow(&read.file, SEGMENT_HEADER_BYTES, part.end)?;
         self.tail = tail;
         Ok(Some(found.unwrap_or(tail.position)))
     }
 
-    /// Begins the segment in which appending goes on, with this number and this sequence at least, and closes the log
-    /// in order. Returns its tail.
-    pub fn finish(mut self, next_segment: u32, next_sequence: u64) -> Result<Tail> {
+    /// The shard map as the copied segments leave it.
+    pub fn followed(&self) -> &Followed {
+        &self.followed
+    }
+
+    /// Begins the segment in which appending goes on, with this shard map, this number and this sequence at least, and
+    /// closes the log in order. Returns its tail.
+    pub fn finish(mut self, next_segment: u32, next_sequence: u64, shards: Vec<ShardEntry>) -> Result<Tail> {
         let next_sequence = next_sequence.max(self.tail.next_sequence);
         let mut ahead = Ahead::new(next_segment, next_sequence, self.config.segment_bytes_first);
-        let writer = start_behind(&self.environment, &self.config, &mut ahead, &self.tail)?;
+        let writer = start_behind(&self.environment, &self.config, &mut ahead, &self.tail, Arc::new(shards))?;
         self.segments.push(Arc::clone(&writer.segment));
         Log::assemble(self.environment, self.config, self.segments, writer, ahead).close()
     }
@@ -131,13 +145,16 @@ fn intact_groups(file: &SegmentFile, end: u32, frame: &FoundFrame) -> Result<Vec
         return Ok(groups);
     };
     let mut continues = false;
-    for run in 0..head.runs() {
-        let Some(entry) = head.run(run).filter(|entry| frame.is_intact() || entry.is_intact(bytes)) else {
+    let mut next_sequence = frame.header.first_sequence;
+    for entry in (0..head.runs()).filter_map(|run| head.run(run)) {
+        let first_sequence = next_sequence;
+        next_sequence += u64::from(entry.records) + entry.kind.own_sequences();
+        if !(frame.is_intact() || entry.is_intact(bytes)) {
             continues = false;
             continue;
-        };
+        }
         match entry.kind {
-            RunKind::Records => {}
+            RunKind::Records | RunKind::ShardChange => {}
             RunKind::Other(kind) => {
                 let message = format!(
                     "segment {} holds a run of kind {kind}, which this build does not know; repair the store with the \
@@ -152,7 +169,7 @@ fn intact_groups(file: &SegmentFile, end: u32, frame: &FoundFrame) -> Result<Vec
         if !continues {
             groups.push(Group {
                 offset: frame.offset,
-                first_sequence: frame.header.first_sequence + u64::from(entry.sequence_delta),
+                first_sequence,
                 arrival_ms: frame.header.arrival_ms,
                 runs: Vec::new(),
             });

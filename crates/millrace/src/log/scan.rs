@@ -21,6 +21,8 @@ const FRESH_BYTES: usize = 256 << 10;
 pub(crate) struct FoundFrame {
     pub offset: u32,
     pub header: FrameHeader,
+    /// The sequence behind all that the frame takes.
+    pub next_sequence: u64,
     /// The runs whose payload is not what was written.
     pub damaged: Vec<DamagedRun>,
 }
@@ -40,7 +42,7 @@ impl FoundFrame {
         let entries = (0..head.runs()).map(|run| head.run(run));
         let damaged = entries.filter(|entry| !entry.is_some_and(|entry| entry.is_intact(bytes)));
         let damaged = damaged.map(|entry| DamagedRun::new(offset, head, entry)).collect();
-        FoundFrame { offset, header: head.header, damaged }
+        FoundFrame { offset, header: head.header, next_sequence: head.next_sequence, damaged }
     }
 
     /// Whether every run's payload is what was written.
@@ -78,8 +80,12 @@ impl DamagedRun {
             bytes: start..start + entry.payload_bytes,
             sequences: first..first + u64::from(entry.records),
             shards: shards_of(entry),
-            // The snapshot that a segment opens with holds no records.
-            meaning: if entry.kind == RunKind::Opening { Meaning::Unreadable } else { Meaning::Damaged },
+            meaning: match entry.kind {
+                // The snapshot that a segment opens with holds no records.
+                RunKind::Opening => Meaning::Unreadable,
+                RunKind::ShardChange => Meaning::ShardChange,
+                _ => Meaning::Damaged,
+            },
         }
     }
 }
@@ -107,7 +113,7 @@ pub(crate) fn shards_of_frame(head: &FrameHead<'_>) -> Shards {
 fn shards_of(entry: RunEntry) -> Shards {
     match entry.kind {
         RunKind::Records => Shards::Of(vec![entry.shard]),
-        RunKind::Opening | RunKind::Command | RunKind::State => Shards::Of(Vec::new()),
+        RunKind::Opening | RunKind::ShardChange | RunKind::Command | RunKind::State => Shards::Of(Vec::new()),
         RunKind::Other(_) => Shards::Any,
     }
 }
@@ -185,7 +191,7 @@ pub(crate) fn damage_of(
             findings.push(gap(offset..frame.offset, first..frame.header.first_sequence));
         }
         findings.extend(frame.damaged.iter().map(|run| run.finding(log, segment)));
-        next_sequence = frame.header.next_sequence();
+        next_sequence = frame.next_sequence;
         offset = frame.end();
     }
     if offset < end {
@@ -239,7 +245,7 @@ impl IndexBuilder {
         }
         summary.frames += 1;
         summary.records += u64::from(header.records);
-        summary.next_sequence = header.next_sequence();
+        summary.next_sequence = head.next_sequence;
         summary.last_arrival_ms = header.arrival_ms;
         summary.last_checksum = header.checksum;
         summary.end = offset + header.padded_bytes();

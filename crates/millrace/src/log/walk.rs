@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::Log;
 use super::segment::{Segment, SegmentFile};
 use crate::error::{Kind, Result};
-use crate::format::Position;
 use crate::format::index::Waypoint;
 use crate::format::segment::SEGMENT_HEADER_BYTES;
+use crate::format::{FRAME_ALIGNMENT, Position};
 
 /// A place in an open segment.
 #[derive(Clone, Debug)]
@@ -80,6 +80,27 @@ impl Log {
         self.seek(first, waypoint, arrived_before)
     }
 
+    /// The place behind the frame that took this sequence: no lower one stands there or later. Damage is passed over.
+    pub fn position_behind(&self, sequence: u64) -> Result<Position> {
+        let limit = self.published();
+        let mut position = self.position_of_sequence(sequence)?;
+        while let Some(located) = self.locate(position, limit)? {
+            position = Position::new(located.segment.index, located.offset);
+            let Some(head) = located.file.frame(located.offset, located.end)? else {
+                position.offset += FRAME_ALIGNMENT;
+                continue;
+            };
+            if head.header.first_sequence > sequence {
+                return Ok(position);
+            }
+            position.offset += head.header.padded_bytes();
+            if head.next_sequence > sequence {
+                return Ok(position);
+            }
+        }
+        Ok(limit)
+    }
+
     /// How many records there are from a sequence on and before a limit; counts no further than `most`. What stands in
     /// a damaged place is not counted.
     pub fn count_records(&self, from: u64, limit: Position, most: u64) -> Result<u64> {
@@ -100,9 +121,8 @@ impl Log {
             }
             position = match located.file.frame(located.offset, located.end)? {
                 Some(head) => {
-                    let header = head.header;
-                    count += u64::from(header.records).min(header.next_sequence().saturating_sub(from));
-                    Position::new(segment.index, located.offset + header.padded_bytes())
+                    count += u64::from(head.header.records).min(head.next_sequence.saturating_sub(from));
+                    Position::new(segment.index, located.offset + head.header.padded_bytes())
                 }
                 None => Position::new(segment.index + 1, SEGMENT_HEADER_BYTES),
             };
@@ -131,11 +151,10 @@ impl Log {
             position = Position::new(located.segment.index, located.offset);
             // At a damaged frame the seek ends early: the reader reports it, and filters what lies before the target.
             let Some(head) = located.file.frame(located.offset, located.end)? else { return Ok(position) };
-            let header = head.header;
-            if !passes(header.next_sequence(), header.arrival_ms) {
+            if !passes(head.next_sequence, head.header.arrival_ms) {
                 return Ok(position);
             }
-            position.offset += header.padded_bytes();
+            position.offset += head.header.padded_bytes();
         }
         Ok(limit)
     }

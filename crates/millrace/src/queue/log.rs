@@ -134,7 +134,7 @@ impl Replayed {
                 let steps = Progress::decode_all(payload).ok_or_else(|| none("steps"))?;
                 steps.iter().try_for_each(|step| self.state.apply(step))?;
             }
-            RunKind::Records => return Err(none("steps or a snapshot")),
+            RunKind::Records | RunKind::ShardChange => return Err(none("steps or a snapshot")),
             RunKind::Opening | RunKind::Other(_) => {}
         }
         Ok(())

@@ -92,7 +92,7 @@ impl Source {
 fn take(reader: &mut Reader, records_max: usize, found: &mut Vec<Found>, damage: &mut Vec<Error>) -> Result<bool> {
     match reader.next(records_max, usize::MAX) {
         Ok(Step::Chunk(chunk)) => note_all(&chunk, found, damage).map(|()| true),
-        Ok(Step::AtTail) => Ok(false),
+        Ok(Step::AtTail | Step::EndOfShard(_)) => Ok(false),
         Err(error) if error.kind() == Kind::Corrupt => {
             reader.skip_damage()?;
             damage.push(error);

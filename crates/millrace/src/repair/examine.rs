@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::damage::Damage;
 use super::reading::ReadingDisk;
+use crate::capacity::CapacityHistory;
 use crate::control::rescue::{Beginning, Rescued, rescue};
 use crate::control::{Horizon, Retention, StreamConfig, StreamEntry, StreamStatus};
 use crate::engine::clean_tail;
@@ -120,8 +121,12 @@ impl Examined {
             clean_tail: None,
             horizon: Horizon::default(),
             expiry_clock_ms: 0,
+            capacity: CapacityHistory::default(),
             consumers: Vec::new(),
             queues: Vec::new(),
+            next_shard: 0,
+            open_shards: 0,
+            scaled_ms: Vec::new(),
         };
         let found = Remains::find(reading.clone(), log_config(&entry, directory.to_path_buf())?, Known::default());
         let remains = match unless_damaged(found)? {
@@ -140,10 +145,9 @@ impl Examined {
         );
         match remains.shards()? {
             Ok(shards) => {
-                entry.config.shards = u32::try_from(shards.len()).unwrap_or(SHARDS_MAX);
-                if shard_entries(entry.config.shards)? != shards {
-                    said.push_str("; its shard map is not that of a new stream, and keys may go to other shards");
-                }
+                // The copy goes on with these; as of its creation no more is known than how many are open.
+                let open = shards.iter().filter(|shard| shard.closed_at.is_none()).count();
+                entry.config.shards = u32::try_from(open).unwrap_or(SHARDS_MAX).clamp(1, SHARDS_MAX);
             }
             Err(least) => {
                 entry.config.shards = least.min(SHARDS_MAX);

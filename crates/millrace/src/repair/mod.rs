@@ -12,13 +12,17 @@ mod reading;
 
 use std::path::Path;
 
-use crate::control::{CleanTail, StreamEntry, journal};
+use crate::control::{CleanTail, QueueEntry, StreamEntry, journal};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::format::Position;
+use crate::format::change::next_shard;
+use crate::format::snapshot::ShardEntry;
+use crate::format::{Position, u32_of};
 use crate::log::Meaning;
 use crate::log::remains::RESERVED_MAX;
 use crate::log::rewrite::Rewriter;
+use crate::log::shards::Followed;
+use crate::shard::{SequenceNumber, ShardId, ShardMap};
 use crate::store::{ReadStore, UnfinishedStore};
 pub use damage::Damage;
 pub(crate) use examine::Examined;
@@ -160,7 +164,13 @@ fn copy_stream(
     let lost = findings.iter().any(|finding| finding.meaning != Meaning::Index);
     let reserved = remains.next_sequence.saturating_add(if lost { RESERVED_MAX } else { 0 });
     let segments = rewriter.segments();
-    let tail = rewriter.finish(remains.next_segment, reserved)?;
+    let (shards, note) = shards_of_copy(rewriter.followed(), stream, reserved)?;
+    repair.damages.extend(note.map(|note| Damage::note(&entry.name, &note)));
+    if next_shard(&shards) != entry.config.shards {
+        entry.next_shard = next_shard(&shards);
+        entry.open_shards = u32_of(shards.iter().filter(|shard| shard.closed_at.is_none()).count());
+    }
+    let tail = rewriter.finish(remains.next_segment, reserved, shards)?;
     entry.clean_tail = Some(CleanTail {
         segment: u64::from(tail.position.segment),
         offset: tail.position.offset,
@@ -169,6 +179,9 @@ fn copy_stream(
         last_arrival_ms: tail.last_arrival_ms,
     });
     let name = entry.name.clone();
+    // How far a queue has come is not copied. Its records are, and it hands them out again.
+    let begins_again = |queue: &QueueEntry| format!("queue {} begins again where it began", queue.name);
+    repair.damages.extend(entry.queues.iter().map(|queue| Damage::note(&name, &begins_again(queue))));
     repair.damages.extend(damages.iter().cloned());
     repair.damages.extend(findings.into_iter().map(|finding| Damage::of(&name, finding, stream.codec())));
     let complaints = examined.disk.complaints(&remains.config.directory);
@@ -176,4 +189,29 @@ fn copy_stream(
     let bytes = remains.bytes();
     repair.streams.push(RepairedStream { name, id: entry.id, is_recovered: *is_recovered, records, segments, bytes });
     Ok(Some(entry))
+}
+
+/// The shard map that the copy goes on with. Where a change of it is lost, nobody knows the ranges of the shards that were
+/// open last: all that are known are closed then, and new ones opened in their place, as many as were open.
+fn shards_of_copy(
+    followed: &Followed,
+    stream: &ExaminedStream,
+    next_sequence: u64,
+) -> Result<(Vec<ShardEntry>, Option<String>)> {
+    let is_whole = ShardMap::from_entries(&followed.shards);
+    let known = match &is_whole {
+        Ok(map) => map.clone(),
+        Err(_) => ShardMap::uniform(stream.entry.config.shards)?,
+    };
+    let next = followed.records_until.max(stream.entry.next_shard()).max(known.next_id());
+    if followed.lost.is_none() && is_whole.is_ok() && next == known.next_id() {
+        return Ok((followed.shards.clone(), None));
+    }
+    let map = known.made_anew(ShardId(next), SequenceNumber(next_sequence))?;
+    let note = format!(
+        "a change of its shards is lost; from now on its keys belong to {} new shards, {} being the first",
+        map.open_count(),
+        ShardId(next)
+    );
+    Ok((map.entries(), Some(note)))
 }

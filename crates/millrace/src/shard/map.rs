@@ -12,6 +12,10 @@ use std::str::FromStr;
 
 use super::{HashKey, SequenceNumber};
 use crate::error::{Error, Kind, Result};
+use crate::format::snapshot::ShardEntry;
+
+/// How many shards of which nothing is known any more are listed.
+const UNKNOWN_MAX: usize = 10_000;
 
 /// How many shards a stream can be created with.
 pub const SHARDS_MAX: u32 = 10_000;
@@ -157,7 +161,21 @@ impl ShardMap {
     #[must_use]
     #[inline]
     pub fn route(&self, key: HashKey) -> ShardId {
+        self.router.ids[self.router.route(key)]
+    }
+
+    /// Where among the open shards, in the order of their ranges, the one stands that `key` belongs to: below
+    /// [`open_count`](Self::open_count), however high the ids have become.
+    #[must_use]
+    #[inline]
+    pub fn route_to(&self, key: HashKey) -> usize {
         self.router.route(key)
+    }
+
+    /// The open shards in the order of their ranges.
+    #[must_use]
+    pub fn open_ids(&self) -> &[ShardId] {
+        &self.router.ids
     }
 
     /// The open shard, where there is only one: each hash key belongs to it.
@@ -171,6 +189,73 @@ impl ShardMap {
     #[must_use]
     pub fn shards(&self) -> &[Shard] {
         &self.shards
+    }
+
+    /// The map of shards as the log holds them.
+    ///
+    /// # Errors
+    /// As for [`from_shards`](Self::from_shards).
+    pub fn from_entries(entries: &[ShardEntry]) -> Result<Self> {
+        Self::from_shards(entries.iter().map(Shard::from).collect())
+    }
+
+    /// All shards as the log holds them.
+    #[must_use]
+    pub fn entries(&self) -> Vec<ShardEntry> {
+        self.shards.iter().map(ShardEntry::from).collect()
+    }
+
+    /// The open shards in the order of their ranges.
+    pub fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.router.ids.iter().filter_map(|id| self.get(*id))
+    }
+
+    /// The shards that took over from this one, in the order of their ids; none while it is open.
+    pub fn children(&self, id: ShardId) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(move |shard| [shard.parent, shard.adjacent_parent].contains(&Some(id)))
+    }
+
+    /// The number of the shard that is opened next.
+    #[must_use]
+    pub fn next_id(&self) -> u32 {
+        // Whatever closes the last one opens a later one, so it is always there.
+        self.shards.last().map_or(0, |last| last.id.0.saturating_add(1))
+    }
+
+    /// The map without the closed shards all of whose records lie before this sequence, the oldest that is kept.
+    #[must_use]
+    pub fn without_expired(&self, oldest: SequenceNumber) -> Option<Self> {
+        let is_expired = |shard: &Shard| shard.closed_at.is_some_and(|closed_at| closed_at < oldest);
+        if !self.shards.iter().any(is_expired) {
+            return None;
+        }
+        let shards = self.shards.iter().filter(|shard| !is_expired(shard)).cloned().collect();
+        Some(ShardMap { shards, router: self.router.clone() })
+    }
+
+    /// The map with as many new open shards of the same size, whose ids begin at `next`, in place of all that were open:
+    /// for a stream of which nobody knows any more how the open ones came about. Ids between are listed as shards that
+    /// were closed, too.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] where no id is left.
+    pub fn made_anew(&self, next: ShardId, at: SequenceNumber) -> Result<Self> {
+        let closed = |shard: Shard| Shard { closed_at: shard.closed_at.or(Some(at)), ..shard };
+        let mut shards: Vec<Shard> = self.shards.iter().cloned().map(closed).collect();
+        let unknown = |id| closed(Shard { id: ShardId(id), ..uniform_shard(0, 1) });
+        shards.extend((self.next_id()..next.0).rev().take(UNKNOWN_MAX).rev().map(unknown));
+        let count = u32::try_from(self.open_count()).unwrap_or(SHARDS_MAX);
+        for index in 0..count {
+            let id = next.0.checked_add(index).filter(|id| *id < u32::MAX);
+            let id = id.ok_or_else(|| Error::new(Kind::Corrupt, "no number of a shard is left"))?;
+            shards.push(Shard { id: ShardId(id), opened_at: SequenceNumber(at.0 + 1), ..uniform_shard(index, count) });
+        }
+        Self::from_shards(shards)
+    }
+
+    pub(super) fn shard_mut(&mut self, id: ShardId) -> &mut Shard {
+        let index = self.shards.binary_search_by_key(&id, |shard| shard.id).expect("one of the map's own shards");
+        &mut self.shards[index]
     }
 
     /// The shard of this id, if the map has it.
@@ -258,7 +343,7 @@ impl Router {
     }
 
     #[inline]
-    fn route(&self, key: HashKey) -> ShardId {
+    fn route(&self, key: HashKey) -> usize {
         let top = u16::try_from(key.0 >> (u128::BITS - TOP_BITS)).expect("shifted to 16 bits");
         let slot = usize::from(top) >> self.unused_bits;
         let mut index = usize::try_from(self.first[slot]).expect("made from a usize");
@@ -268,7 +353,7 @@ impl Router {
         while self.ends[index] < key.0 {
             index += 1;
         }
-        self.ids[index]
+        index
     }
 }
 

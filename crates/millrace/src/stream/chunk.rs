@@ -3,8 +3,23 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::measured::flow_of;
 use crate::error::Result;
 use crate::log::segment::SegmentFile;
+use crate::metrics::flow::Flow;
+use crate::shard::Shard;
+
+/// What [`Reader::next`](super::reader::Reader::next) came upon.
+#[derive(Debug)]
+pub enum Step {
+    /// Records.
+    Chunk(Chunk),
+    /// Nothing more at present.
+    AtTail,
+    /// All records of the reader's shard have been handed out, and no more will come: it was split or merged. Its
+    /// children, in the order of their ids, hold what came later; those that have expired are not among them.
+    EndOfShard(Vec<Shard>),
+}
 
 /// Verified records of one segment, still where they are on disk, or copied from there where that costs less.
 #[derive(Debug)]
@@ -34,6 +49,14 @@ pub struct RunView {
     pub payload: Range<u32>,
     // Where the chunk has a copy of them.
     pub(super) read_at: Option<usize>,
+}
+
+impl RunView {
+    /// How many records these are, and the bytes of their keys and data.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        flow_of(self.records, self.payload.end - self.payload.start)
+    }
 }
 
 impl Chunk {

@@ -1,33 +1,44 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
+mod append;
 pub(crate) mod chunk;
 mod consumers;
+pub mod description;
 pub(crate) mod expiry;
+mod measured;
+mod on_demand;
 pub(crate) mod pack;
 mod places;
 pub mod queues;
 pub mod reader;
+mod reader_options;
+mod replayed;
+pub(crate) mod reshard;
 mod retention;
+mod scope;
+pub(crate) mod shards;
 mod single;
 pub mod staged;
 pub mod subscription;
+pub(crate) mod throttle;
 
 use std::sync::Arc;
 
 use crate::control::{Durability, Horizon, StreamConfig, StreamEntry};
 use crate::engine::Inner;
 use crate::error::{Error, Kind, Result};
-use crate::format::Position;
+use crate::format::{Position, u32_of};
 use crate::log::draft::FrameDraft;
 use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
-use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::metrics::meter::Meter;
+use crate::shard::{SequenceCodec, SequenceNumber, ShardId, ShardMap};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
-use pack::{Packer, Placement};
-use staged::Staged;
+use on_demand::Scaler;
 use subscription::Subscriptions;
+use throttle::Throttle;
 
 /// A packer that grew beyond this is not kept for the next append, in bytes of staged records.
 const PACKER_BYTES_KEPT: usize = 8 << 20;
@@ -48,35 +59,11 @@ pub struct Appended {
     pub end: Position,
 }
 
-/// What a stream is like at a moment.
-#[derive(Clone, Debug)]
-pub struct StreamDescription {
-    /// The name.
-    pub name: String,
-    /// The number, never given twice in a store.
-    pub id: u64,
-    /// When it was created, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// Its configuration at present.
-    pub config: StreamConfig,
-    /// All shards.
-    pub shards: Vec<Shard>,
-    /// How many segments its log has.
-    pub segments: usize,
-    /// The bytes of its frames, from the oldest segment to the tail.
-    pub bytes: u64,
-    /// The records of its sealed segments; what the active one holds is not counted yet.
-    pub sealed_records: u64,
-    /// When the oldest segment opened, in milliseconds since 1970.
-    pub oldest_ms: u64,
-    /// The end of what is published.
-    pub published: Position,
-    /// The end of what is durable.
-    pub durable: Position,
-    /// Whether a jump of the clock has paused the retention: see [`Engine::accept_clock`](crate::Engine).
-    pub expiry_is_paused: bool,
-    /// What recovery found when the stream was opened.
-    pub findings: Vec<Finding>,
+/// A shard map, and which of those that the log has had since it was opened.
+#[derive(Debug)]
+struct Routes {
+    map: ShardMap,
+    generation: u64,
 }
 
 pub(crate) struct StreamInner {
@@ -85,13 +72,18 @@ pub(crate) struct StreamInner {
     pub log: Arc<Log>,
     created_ms: u64,
     config: RwLock<StreamConfig>,
-    // Of the configuration, what never changes: read by each call, and no lock is taken for it.
+    // Of the configuration, what each call reads: no lock is taken for it.
     durability: Durability,
-    record_bytes_max: u32,
-    // The frame of a record that is appended on its own.
-    single: Apart<Mutex<FrameDraft>>,
+    record_bytes_max: AtomicU32,
+    throttle: Throttle,
+    // Held by the one who lets an on-demand stream follow its traffic.
+    scaler: Mutex<Scaler>,
+    // The frame of a record that is appended on its own, with what it was last routed by.
+    single: Apart<Mutex<(FrameDraft, Arc<Routes>)>>,
     codec: SequenceCodec,
-    map: ShardMap,
+    routes: RwLock<Arc<Routes>>,
+    // Held by the one who changes the shard map.
+    resharding: Mutex<()>,
     pub(crate) engine: Arc<Inner>,
     horizon: RwLock<Horizon>,
     // Held by the one who moves the horizon, or stores it: in the control log it must not go back.
@@ -101,6 +93,7 @@ pub(crate) struct StreamInner {
     deleting: AtomicBool,
     findings: Vec<Finding>,
     subscriptions: Subscriptions,
+    pub meter: Meter,
 }
 
 /// A stream of a store; cheap to clone, usable from any thread.
@@ -138,17 +131,23 @@ impl StreamInner {
         map: ShardMap,
         findings: Vec<Finding>,
     ) -> Result<StreamInner> {
+        let routes = Arc::new(Routes { map, generation: 0 });
         Ok(StreamInner {
             id: entry.id,
             name: entry.name.clone(),
             log,
             created_ms: entry.created_ms,
             durability: entry.config.durability,
-            record_bytes_max: entry.config.max_record_bytes,
-            single: Apart(Mutex::default()),
+            record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
+            throttle: Throttle::new(&entry.config),
+            scaler: Mutex::default(),
+            single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
-            map,
+            routes: RwLock::new(routes),
+            resharding: Mutex::new(()),
+            // Which records are looked at need not be secret, and a run that is repeated looks at the same ones.
+            meter: Meter::new(Arc::clone(&engine.environment.clock), entry.created_ms ^ entry.id.rotate_left(48)),
             engine,
             horizon: RwLock::new(entry.horizon),
             expiring: Mutex::new(()),
@@ -160,7 +159,16 @@ impl StreamInner {
     }
 
     pub fn set_config(&self, config: StreamConfig) {
-        *self.config.write() = config;
+        let mut present = self.config.write();
+        self.record_bytes_max.store(config.max_record_bytes, Ordering::Relaxed);
+        if (present.limits, present.mode) != (config.limits, config.mode) {
+            self.throttle.set(&config);
+        }
+        *present = config;
+    }
+
+    fn record_bytes_max(&self) -> u32 {
+        self.record_bytes_max.load(Ordering::Relaxed)
     }
 
     /// Whether the control log has to be told of a clean end.
@@ -185,6 +193,17 @@ impl StreamInner {
             return Err(Error::new(Kind::StreamDeleting, message));
         }
         self.engine.check_open()
+    }
+
+    /// The number that the next shard gets, and how many are open.
+    pub fn shard_numbers(&self) -> (u32, u32) {
+        let map = &self.routes.read().map;
+        (map.next_id(), u32_of(map.open_count()))
+    }
+
+    /// The shard map that holds at present.
+    fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read())
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -218,86 +237,6 @@ impl Stream {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.0.deleting.load(Ordering::Acquire)
-    }
-
-    /// Appends a batch of records, all or (where a record is bad) none of them, those of more than 16 MiB a frame after
-    /// the other: should the disk be full for a later frame, those before it stay. Where `placements` is given, the
-    /// place of each record is appended to it in their order.
-    ///
-    /// # Errors
-    /// `InvalidKey`, `RecordTooLarge`, `InvalidArgument`, `DiskFull`, `StreamDeleting`, `Closed`, `Poisoned`.
-    pub fn append(
-        &self,
-        batch: Staged<'_>,
-        placements: Option<&mut Vec<Placement>>,
-        commit: Commit,
-    ) -> Result<Appended> {
-        self.0.check_usable()?;
-        // The first append since the opening goes the long way: it may have to tell the control log.
-        let end = if batch.count == 1 && batch.bytes() <= single::SINGLE_BYTES_MAX && self.0.was_opened() {
-            self.append_single(batch, placements)
-        } else {
-            self.append_packed(batch, placements)
-        };
-        if commit == Commit::Engine {
-            // Where a later frame was refused, those before it are in the log and become durable all the same.
-            self.0.engine.committer.appended(&self.0.log, self.0.durability());
-        }
-        Ok(Appended { end: end? })
-    }
-
-    /// Appends one record in a frame of its own.
-    fn append_single(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
-        let mut draft = self.0.single.lock();
-        let shard = single::load(&mut draft, batch, self.0.record_bytes_max, &self.0.map)?;
-        let appended = self.0.log.append(&mut draft)?;
-        if let Some(placements) = placements {
-            placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
-        }
-        Ok(appended.end)
-    }
-
-    /// Appends any number of records, grouped by shard.
-    fn append_packed(&self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> Result<Position> {
-        let mut packer = self.0.engine.take_packer();
-        packer.load(batch, self.0.record_bytes_max, &self.0.map)?;
-        self.note_opened()?;
-        let end = self.append_frames(&mut packer, batch, placements);
-        if batch.bytes() <= PACKER_BYTES_KEPT {
-            self.0.engine.keep_packer(packer);
-        }
-        end
-    }
-
-    /// Appends what the packer was loaded with; returns the end of the last frame.
-    fn append_frames(
-        &self,
-        packer: &mut Packer,
-        batch: Staged<'_>,
-        mut placements: Option<&mut Vec<Placement>>,
-    ) -> Result<Position> {
-        let mut end = self.0.log.published();
-        loop {
-            let known = placements.as_deref().map_or(0, Vec::len);
-            if !packer.next_frame(batch, placements.as_deref_mut()) {
-                return Ok(end);
-            }
-            let appended = self.0.log.append(&mut packer.draft)?;
-            for placement in placements.as_deref_mut().map_or(&mut [][..], |all| &mut all[known..]) {
-                placement.sequence += appended.first_sequence;
-            }
-            end = appended.end;
-        }
-    }
-
-    /// The first append after an open is noted in the control log, so that a crash is told from a clean close.
-    fn note_opened(&self) -> Result<()> {
-        if self.0.opened.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.0.engine.note_opened(self.0.id)?;
-        self.0.opened.store(true, Ordering::Release);
-        Ok(())
     }
 
     /// All before this place is acknowledged under the stream's durability.
@@ -399,26 +338,31 @@ impl Stream {
         reader::Reader::new(Arc::clone(&self.0), options)
     }
 
-    /// What the stream is like at this moment.
-    #[must_use]
-    pub fn describe(&self) -> StreamDescription {
-        let segments = self.0.log.segments();
-        let published = self.0.log.published();
-        let ends = segments.iter().map(|segment| segment.end().unwrap_or(published.offset));
-        StreamDescription {
-            name: self.0.name.clone(),
-            id: self.0.id,
-            created_ms: self.0.created_ms,
-            config: self.0.config.read().clone(),
-            shards: self.0.map.shards().to_vec(),
-            segments: segments.len(),
-            bytes: ends.map(u64::from).sum(),
-            sealed_records: segments.iter().filter_map(|segment| Some(segment.summary()?.records)).sum(),
-            oldest_ms: segments.first().map_or(self.0.created_ms, |segment| segment.first_arrival_ms),
-            published,
-            durable: self.0.log.durable(),
-            expiry_is_paused: self.0.engine.expiry.lock().is_paused(),
-            findings: self.0.findings.clone(),
-        }
+    /// A reader of one shard and all that come of it by splits and merges: its children's records follow its own, theirs
+    /// follow them, and it never comes to an end. Of a child of two parents it sees all records, also those whose keys
+    /// belonged to the other parent.
+    ///
+    /// # Errors
+    /// As for [`reader`](Self::reader).
+    ///
+    /// ```
+    /// use millrace::shard::ShardId;
+    /// use millrace::{Commit, Engine, OpenOptions, ReaderOptions, StagedRecords, StartAt, Step, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig::default())?;
+    /// clicks.split_shard(ShardId(0), None)?;
+    /// let mut staged = StagedRecords::default();
+    /// staged.push("user-42", None, b"a click");
+    /// clicks.append(staged.as_staged(), None, Commit::Caller)?;
+    /// clicks.flush()?;
+    /// let options = ReaderOptions { shard: Some(0), from: StartAt::TrimHorizon, ..ReaderOptions::default() };
+    /// assert!(matches!(clicks.reader(options)?.next(1_000, 1 << 20)?, Step::EndOfShard(_)));
+    /// assert!(matches!(clicks.family_reader(options)?.next(1_000, 1 << 20)?, Step::Chunk(_)));
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn family_reader(&self, options: reader::ReaderOptions) -> Result<reader::Reader> {
+        self.reader(options).map(reader::Reader::with_family)
     }
 }

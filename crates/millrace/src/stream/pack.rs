@@ -8,7 +8,8 @@ use crate::format::frame::{FRAME_HEADER_BYTES, RUN_ENTRY_BYTES, RunKind};
 use crate::format::record::{EXPLICIT_HASH_KEY, KEY_CHARACTERS_MAX, RECORD_HEADER_BYTES, RecordHeader};
 use crate::format::{FRAME_BYTES_MAX, u32_of};
 use crate::log::draft::FrameDraft;
-use crate::shard::{HashKey, KeySpan, ShardMap, hash_all};
+use crate::metrics::meter::Seen;
+use crate::shard::{HashKey, KeySpan, ShardId, ShardMap, hash_all};
 use crate::stream::staged::Staged;
 
 const HASH_KEY_BYTES: usize = 16;
@@ -32,7 +33,8 @@ pub(super) struct Checked {
     data: u32,
     /// Where its key starts.
     key: u32,
-    shard: u32,
+    /// Its shard's place among the open ones.
+    slot: u32,
 }
 
 /// What one shard gets of a frame.
@@ -54,8 +56,9 @@ pub(crate) struct Packer {
     explicit: Vec<(u32, HashKey)>,
     slots: Vec<Slot>,
     touched: Vec<u32>,
-    // How many of `staged` are in frames already.
+    // How many of `staged` are in frames already, and how many were before the last frame.
     done: usize,
+    done_before: usize,
     /// The frame that `next_frame` made.
     pub draft: FrameDraft,
 }
@@ -72,7 +75,7 @@ impl Packer {
         self.spans.clear();
         self.hashes.clear();
         self.explicit.clear();
-        self.done = 0;
+        (self.done, self.done_before) = (0, 0);
         let limits = Limits::of(batch, bytes_max);
         let mut place = (0, 0);
         for index in 0..count {
@@ -94,34 +97,80 @@ impl Packer {
             self.hashes[*index as usize] = *key;
         }
         for (record, hash) in self.staged.iter_mut().zip(&self.hashes) {
-            record.shard = map.route(*hash).0;
+            record.slot = u32_of(map.route_to(*hash));
         }
-        let shards = map.shards().len();
-        if self.slots.len() < shards {
-            self.slots.resize(shards, Slot::default());
-        }
+        self.make_slots(map);
         Ok(())
     }
 
+    /// The shard of each record by the map that routed it, with the bytes of its key and data.
+    pub fn sizes(&self, map: &ShardMap) -> impl Iterator<Item = (ShardId, u64)> {
+        self.staged.iter().map(|record| (map.open_ids()[record.slot as usize], record.bytes()))
+    }
+
+    /// Keeps those records that `admits` admits, which is given their numbers in the batch, and what `sizes` says.
+    pub fn keep(&mut self, map: &ShardMap, mut admits: impl FnMut(usize, ShardId, u64) -> bool) {
+        let mut kept = 0;
+        for index in 0..self.staged.len() {
+            let record = self.staged[index];
+            if admits(index, map.open_ids()[record.slot as usize], record.bytes()) {
+                self.staged[kept] = record;
+                self.hashes[kept] = self.hashes[index];
+                kept += 1;
+            }
+        }
+        self.staged.truncate(kept);
+        self.hashes.truncate(kept);
+    }
+
+    /// Takes the last frame back, which was not appended, and routes what is not in frames yet by another map.
+    pub fn route_again(&mut self, map: &ShardMap) {
+        self.done = self.done_before;
+        for (record, hash) in self.staged.iter_mut().zip(&self.hashes).skip(self.done) {
+            record.slot = u32_of(map.route_to(*hash));
+        }
+        self.make_slots(map);
+    }
+
+    fn make_slots(&mut self, map: &ShardMap) {
+        if self.slots.len() < map.open_count() {
+            self.slots.resize(map.open_count(), Slot::default());
+        }
+    }
+
     /// Lays out the next frame in `draft`, with as many records as fit; `false` when all are done. Where `placements`
-    /// is given, each record's shard and its number within the frame are appended to it.
-    pub fn next_frame(&mut self, batch: Staged<'_>, placements: Option<&mut Vec<Placement>>) -> bool {
+    /// is given, each record's shard and its number within the frame are appended to it. `map` is the one that routed
+    /// the records.
+    pub fn next_frame(&mut self, batch: Staged<'_>, map: &ShardMap, placements: Option<&mut Vec<Placement>>) -> bool {
         let taken = self.fill_slots();
         if taken == 0 {
             return false;
         }
-        let payload_bytes: u32 = self.touched.iter().map(|shard| self.slots[*shard as usize].bytes).sum();
+        let payload_bytes: u32 = self.touched.iter().map(|slot| self.slots[*slot as usize].bytes).sum();
         self.draft.start(self.touched.len(), payload_bytes as usize);
         self.place_slots();
-        self.copy(batch, taken, placements);
+        self.copy(batch, taken, map, placements);
         let mut offset = FRAME_HEADER_BYTES + self.touched.len() * RUN_ENTRY_BYTES;
-        for shard in self.touched.drain(..) {
-            let slot = std::mem::take(&mut self.slots[shard as usize]);
+        for index in self.touched.drain(..) {
+            let slot = std::mem::take(&mut self.slots[index as usize]);
+            let shard = map.open_ids()[index as usize].0;
             self.draft.add_run(RunKind::Records, shard, offset, slot.bytes as usize, slot.records);
             offset += slot.bytes as usize;
         }
+        self.done_before = self.done;
         self.done += taken;
         true
+    }
+
+    /// How many of the batch's records are in frames by now.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// The record of this number in the batch.
+    pub fn record<'a>(&self, batch: Staged<'a>, index: usize) -> Seen<'a> {
+        let (record, hash) = (&self.staged[index], self.hashes[index]);
+        Seen { hash, key: record.key().of(batch.keys), bytes: record.bytes() }
     }
 
     /// Counts what each shard gets of the next frame; returns how many records that is.
@@ -129,14 +178,14 @@ impl Packer {
         let mut frame_bytes = FRAME_HEADER_BYTES;
         let rest = &self.staged[self.done..];
         for (index, record) in rest.iter().enumerate() {
-            let slot = &mut self.slots[record.shard as usize];
+            let slot = &mut self.slots[record.slot as usize];
             let table_bytes = if slot.records == 0 { RUN_ENTRY_BYTES } else { 0 };
             frame_bytes += table_bytes + record.header.record_bytes();
             if frame_bytes > FRAME_BYTES_MAX as usize {
                 return index;
             }
             if slot.records == 0 {
-                self.touched.push(record.shard);
+                self.touched.push(record.slot);
             }
             slot.bytes += u32_of(record.header.record_bytes());
             slot.records += 1;
@@ -147,22 +196,23 @@ impl Packer {
     fn place_slots(&mut self) {
         let mut offset = u32_of(FRAME_HEADER_BYTES + self.touched.len() * RUN_ENTRY_BYTES);
         let mut delta = 0;
-        for shard in &self.touched {
-            let slot = &mut self.slots[*shard as usize];
+        for index in &self.touched {
+            let slot = &mut self.slots[*index as usize];
             (slot.offset, slot.delta) = (offset, delta);
             offset += slot.bytes;
             delta += slot.records;
         }
     }
 
-    fn copy(&mut self, batch: Staged<'_>, taken: usize, mut placements: Option<&mut Vec<Placement>>) {
+    fn copy(&mut self, batch: Staged<'_>, taken: usize, map: &ShardMap, mut placements: Option<&mut Vec<Placement>>) {
         let frame = self.draft.bytes_mut();
         for record in &self.staged[self.done..self.done + taken] {
-            let slot = &mut self.slots[record.shard as usize];
+            let slot = &mut self.slots[record.slot as usize];
             let at = slot.offset as usize;
             record.copy(batch, &mut frame[at..at + record.header.record_bytes()]);
             if let Some(placements) = placements.as_deref_mut() {
-                placements.push(Placement { shard: record.shard, sequence: u64::from(slot.delta) });
+                let shard = map.open_ids()[record.slot as usize].0;
+                placements.push(Placement { shard, sequence: u64::from(slot.delta) });
             }
             slot.offset += u32_of(record.header.record_bytes());
             slot.delta += 1;
@@ -200,13 +250,19 @@ impl Checked {
             let hash = records[start + RECORD_HEADER_BYTES..data].try_into().expect("16 bytes");
             HashKey(u128::from_be_bytes(hash))
         });
-        Ok((Checked { header, data: u32_of(data), key: u32_of(key), shard: 0 }, explicit))
+        Ok((Checked { header, data: u32_of(data), key: u32_of(key), slot: 0 }, explicit))
     }
 
     /// Where its key stands among the keys.
     #[inline]
     pub fn key(&self) -> KeySpan {
         KeySpan { offset: self.key, len: self.header.key_bytes }
+    }
+
+    /// The bytes of its key and data.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.header.data_bytes) + u64::from(self.header.key_bytes)
     }
 
     /// Where the header and the key of the next record stand.

@@ -8,8 +8,11 @@
 use std::sync::Arc;
 
 use super::StreamInner;
+pub use super::chunk::Step;
 use super::chunk::{Chunk, RunView};
 use super::places::{Onward, Places};
+pub use super::reader_options::{ReaderOptions, StartAt, Visibility};
+use super::scope::{Family, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::format::checksum::crc32c;
 use crate::format::frame::{FrameHead, RUN_OPTIONAL, RunKind};
@@ -17,61 +20,15 @@ use crate::format::index::RunDetail;
 use crate::format::record::{RECORD_HEADER_BYTES, Records};
 use crate::format::{FRAME_ALIGNMENT, Position, u32_of};
 use crate::log::walk::Located;
-use crate::shard::ShardId;
+use crate::shard::{SequenceNumber, Shard, ShardId};
 
 /// The size of a page of memory, in bytes.
 const PAGE_BYTES: u32 = 4096;
 
-/// Where a reader starts. Sequences are those of [`Stream::parse_sequence_number`](super::Stream).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StartAt {
-    /// At the oldest record that is kept.
-    TrimHorizon,
-    /// Behind the newest one.
-    #[default]
-    Latest,
-    /// At the record of this sequence, or the next one that there is.
-    AtSequence(u64),
-    /// Behind the record of this sequence.
-    AfterSequence(u64),
-    /// At the first record that arrived at or after this time, in milliseconds since 1970.
-    AtTimestamp(u64),
-}
-
-/// Which records a reader sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Visibility {
-    /// Those on disk (under policy `os`: those published).
-    #[default]
-    Durable,
-    /// Those published: sooner, and they may vanish in a crash; their sequences are never given again.
-    Published,
-}
-
-/// How to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReaderOptions {
-    /// The shard, or all of them.
-    pub shard: Option<u32>,
-    /// Where to start.
-    pub from: StartAt,
-    /// Which records to see.
-    pub visibility: Visibility,
-}
-
-/// What [`Reader::next`] came upon.
-#[derive(Debug)]
-pub enum Step {
-    /// Records.
-    Chunk(Chunk),
-    /// Nothing more at present.
-    AtTail,
-}
-
 /// Reads a stream. It belongs to one thread at a time, and any number of readers may read at once.
 pub struct Reader {
-    stream: Arc<StreamInner>,
-    shard: Option<u32>,
+    pub(super) stream: Arc<StreamInner>,
+    scope: Scope,
     visibility: Visibility,
     // The frame to look at next, the run in it, and the record in that run with its offset in the payload.
     frame: Position,
@@ -81,6 +38,8 @@ pub struct Reader {
     // Records below this sequence are passed over.
     from_sequence: u64,
     places: Option<Places>,
+    // Where the shard ends, once it is known to be closed: no record of it stands there or behind.
+    shard_end: Option<Position>,
     last_arrival_ms: u64,
     // Records below this sequence were handed out, or there are none.
     passed: u64,
@@ -109,7 +68,7 @@ impl Gathered {
 impl Reader {
     pub(super) fn new(stream: Arc<StreamInner>, options: ReaderOptions) -> Result<Reader> {
         if let Some(shard) = options.shard
-            && stream.map.get(ShardId(shard)).is_none()
+            && stream.routes().map.get(ShardId(shard)).is_none()
         {
             let message = format!("stream {} has no shard {}", stream.name, ShardId(shard));
             return Err(Error::new(Kind::ShardNotFound, message));
@@ -141,7 +100,7 @@ impl Reader {
         };
         let oldest_ms = log.segments().first().map_or(0, |segment| segment.first_arrival_ms);
         Ok(Reader {
-            shard: options.shard,
+            scope: options.shard.map_or(Scope::All, Scope::One),
             visibility: options.visibility,
             frame,
             run: 0,
@@ -149,29 +108,49 @@ impl Reader {
             record_offset: 0,
             from_sequence,
             places: None,
+            shard_end: None,
             last_arrival_ms: oldest_ms,
             passed,
             stream,
         })
     }
 
-    /// The next records, at most so many, and so many bytes unless the first record alone is larger.
-    ///
-    /// # Errors
-    /// `Corrupt` at damage, again and again until [`Reader::skip_damage`]; `Closed`, `StreamDeleting`, `Io`.
-    pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+    /// The same reader for a shard and all that come after it: see [`Stream::family_reader`](super::Stream).
+    pub(super) fn with_family(self) -> Reader {
+        match self.scope {
+            Scope::One(shard) => Reader { scope: Scope::Family(Family::of(shard)), ..self },
+            Scope::All | Scope::Family(_) => self,
+        }
+    }
+
+    /// The shard, where it reads one and not what comes after it.
+    pub(super) fn only_shard(&self) -> Option<u32> {
+        self.scope.only()
+    }
+
+    /// The next records, at most so many, and so many bytes unless the first record alone is larger. The stream's meter
+    /// does not hear of it.
+    pub(super) fn next_uncounted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
         self.stream.check_usable()?;
         self.skip_trimmed();
         let log = Arc::clone(&self.stream.log);
         let published = log.published();
         let limit = self.stream.visible(self.visibility);
+        // Behind the limit: who appended to a shard before it knew a map that had the shard.
+        if let Scope::Family(family) = &mut self.scope {
+            family.grow(&self.stream.routes());
+        }
         let mut gathered = Gathered {
             runs: Vec::new(),
             read: Vec::new(),
             records_left: records_max.max(1),
             bytes_left: bytes_max.max(1),
         };
-        while let Some(located) = log.locate(self.frame, limit)? {
+        loop {
+            if let Some(children) = self.end_of_shard()? {
+                return Ok(Step::EndOfShard(children));
+            }
+            let Some(located) = log.locate(self.frame, limit)? else { return Ok(Step::AtTail) };
             self.go_to(Position::new(located.segment.index, located.offset));
             self.passed = self.passed.max(located.segment.first_sequence);
             if !self.gather(&located, &mut gathered)? {
@@ -183,7 +162,23 @@ impl Reader {
             self.last_arrival_ms = chunk.runs.last().map_or(self.last_arrival_ms, |run| run.arrival_ms);
             return Ok(Step::Chunk(chunk));
         }
-        Ok(Step::AtTail)
+    }
+
+    /// The children of the reader's shard, once it is closed and read to its end.
+    fn end_of_shard(&mut self) -> Result<Option<Vec<Shard>>> {
+        let Scope::One(shard) = self.scope else { return Ok(None) };
+        let id = ShardId(shard);
+        if self.shard_end.is_none() {
+            self.shard_end = match self.stream.routes.read().map.get(id) {
+                Some(shard) => shard.closed_at,
+                // All of it has expired, so the horizon, where this reader is at least, lies behind its end.
+                None => Some(SequenceNumber(0)),
+            }
+            .map(|closed_at| self.stream.log.position_behind(closed_at.0))
+            .transpose()?;
+        }
+        let has_ended = self.shard_end.is_some_and(|end| self.frame >= end);
+        Ok(has_ended.then(|| self.stream.routes().map.children(id).cloned().collect()))
     }
 
     /// Which records it sees.
@@ -276,7 +271,7 @@ impl Reader {
             if !self.gather_frame(located, &head, gathered)? {
                 break;
             }
-            self.passed = self.passed.max(head.header.next_sequence());
+            self.passed = self.passed.max(head.next_sequence);
             self.go_to(Position::new(self.frame.segment, frame_end));
         }
         Ok(!gathered.runs.is_empty())
@@ -302,7 +297,7 @@ impl Reader {
 
     fn load_places(&mut self, located: &Located) {
         let segment = &located.segment;
-        let Some(shard) = self.shard.filter(|_| segment.summary().is_some()) else {
+        let Some(shard) = self.scope.only().filter(|_| segment.summary().is_some()) else {
             self.places = None;
             return;
         };
@@ -322,7 +317,7 @@ impl Reader {
         gathered: &mut Gathered,
     ) -> Result<Option<bool>> {
         let run = RunView {
-            shard: self.shard.unwrap_or_default(),
+            shard: self.scope.only().unwrap_or_default(),
             first_sequence: detail.first_sequence,
             records: detail.records,
             arrival_ms: detail.arrival_ms,
@@ -365,14 +360,14 @@ impl Reader {
     /// Gathers the frame's runs; `false` where the call is full before the frame is done.
     fn gather_frame(&mut self, located: &Located, head: &FrameHead<'_>, gathered: &mut Gathered) -> Result<bool> {
         while self.run < head.runs() {
-            let next = head.next_of(self.run, self.shard);
+            let next = head.next_of(self.run, self.scope.only());
             if next > self.run {
                 self.go_to_run(next);
                 continue;
             }
             let Some(entry) = head.run(self.run) else { return self.damaged_run(head, gathered) };
             match entry.kind {
-                RunKind::Records if self.shard.is_none_or(|shard| shard == entry.shard) => {}
+                RunKind::Records if self.scope.holds(entry.shard) => {}
                 RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
                     let message = format!("{}: a run of kind {kind}, which this build does not know", self.frame);
                     return Err(Error::new(Kind::FormatNewer, message));

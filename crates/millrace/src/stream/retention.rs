@@ -44,12 +44,13 @@ impl StreamInner {
             let new = Horizon { segment: u64::from(position.segment), offset: position.offset, sequence };
             self.store_horizon(new)?;
             *self.horizon.write() = new;
+            self.forget_expired_shards();
         }
         self.log.trim(position.max(old_position))?;
         Ok(())
     }
 
-    fn sequence_at(&self, position: Position) -> Result<u64> {
+    pub(super) fn sequence_at(&self, position: Position) -> Result<u64> {
         let limit = self.log.published();
         let Some(located) = self.log.locate(position, limit)? else { return Ok(self.log.next_sequence()) };
         let head = located.file.frame(located.offset, located.end)?;

@@ -18,7 +18,7 @@ use super::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
 use super::{Stream, StreamInner};
 use crate::error::{Error, Kind, Result};
 use crate::log::notify::{Registration, Trigger, Wake};
-use crate::shard::ShardId;
+use crate::shard::{Shard, ShardId};
 use crate::sync::{Mutex, OnceLock};
 
 /// An event comes at least this often, in milliseconds, with or without records (Kinesis: 5 seconds).
@@ -47,6 +47,9 @@ pub struct Event {
     pub continuation: u64,
     /// How far behind the newest record the consumer is, in milliseconds: 0 at the tail.
     pub millis_behind_latest: u64,
+    /// At the end of a closed shard, all of whose records came before: what it was split or merged into. No event that
+    /// comes later says anything else.
+    pub children: Option<Vec<Shard>>,
 }
 
 /// What [`Subscription::next`] came upon.
@@ -193,6 +196,12 @@ impl Stream {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn subscribe(&self, consumer: &str, options: SubscribeOptions) -> Result<Subscription> {
+        let outcome = self.open_subscription(consumer, options);
+        self.0.count_subscribing(&outcome);
+        outcome
+    }
+
+    fn open_subscription(&self, consumer: &str, options: SubscribeOptions) -> Result<Subscription> {
         let SubscribeOptions { shard, from, visibility, takes_over_after_ms } = options;
         let reader = self.reader(ReaderOptions { shard, from, visibility })?;
         let started_ms = self.0.engine.environment.clock.monotonic_ms();
@@ -225,22 +234,26 @@ impl Subscription {
     /// `StreamDeleting`, `Io`.
     pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Delivery> {
         self.slot.check_open()?;
-        let step = self.reader.next(records_max, bytes_max)?;
+        let step = self.reader.next_uncounted(records_max, bytes_max)?;
         let now_ms = self.stream.engine.environment.clock.monotonic_ms();
-        let records = match step {
-            Step::Chunk(chunk) => Some(chunk),
-            Step::AtTail if now_ms >= self.event_due_ms => None,
+        let (records, children) = match step {
+            Step::Chunk(chunk) => (Some(chunk), None),
+            Step::EndOfShard(children) => (None, Some(children)),
+            Step::AtTail if now_ms >= self.event_due_ms => (None, None),
             Step::AtTail => {
                 let wait_ms = self.event_due_ms - now_ms;
                 return Ok(Delivery::Wait(self.stream.engine.environment.clock.wait_for(wait_ms)));
             }
         };
         self.event_due_ms = now_ms + EVENT_EVERY_MS;
-        Ok(Delivery::Event(Event {
+        let event = Event {
             records,
             continuation: self.reader.passed_sequence().saturating_sub(1),
             millis_behind_latest: self.reader.millis_behind_latest(),
-        }))
+            children,
+        };
+        self.stream.count_event(&event);
+        Ok(Delivery::Event(event))
     }
 
     /// Like [`Subscription::next`], for async code: where there is nothing, the task's waker is called when there is.
@@ -267,6 +280,12 @@ impl Subscription {
             Delivery::Event(event) => Poll::Ready(Ok(event)),
             Delivery::Wait(_) => Poll::Pending,
         }
+    }
+
+    /// The reader below: where the subscription stands.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// How long it may be until an event is due without records.

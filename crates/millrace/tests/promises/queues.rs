@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use millrace::clock::ManualClock;
 use millrace::{
-    Commit, DeadLetters, Durability, Engine, Kind, Lane, Message, Queue, QueueConfig, QueueMetrics, QueueOptions,
-    QueueStart, Receive, Result, Retention, Stream, StreamConfig, Tags, Wake,
+    Commit, DeadLetters, Durability, Engine, Environment, Kind, Lane, Message, Queue, QueueConfig, QueueMetrics,
+    QueueOptions, QueueStart, Receive, Result, Retention, Stream, StreamConfig, Tags, Wake,
 };
 use tempfile::TempDir;
 
@@ -429,4 +429,24 @@ fn who_waits_for_a_record_is_woken_by_whatever_may_make_one_visible() {
     assert!(woken(), "by a dead letter that is restored");
     world.stream.delete_queue("work").expect("deleted");
     assert!(woken(), "by the queue's end");
+}
+
+#[test]
+fn a_repaired_copy_has_the_queues_and_says_that_they_begin_again() {
+    let world = World::new();
+    world.put(0..5);
+    world.acknowledge(&world.receive());
+    world.stream.register_consumer("ads", Tags::new()).expect("registered");
+    world.engine.close().expect("closed");
+    let copied = directory();
+    let target = copied.path().join("copy");
+    let repair = millrace::repair(world.directory.path(), &target, &Environment::default(), |_, _| true);
+    let repair = repair.expect("repaired").expect("not stopped");
+    let damages: Vec<String> = repair.damages.iter().map(ToString::to_string).collect();
+    assert_eq!(damages, ["orders: queue work begins again where it began"]);
+    let engine = open(&target, &world.clock);
+    let stream = engine.stream("orders").expect("the stream");
+    assert_eq!(stream.consumers().expect("a list").len(), 1);
+    let messages = stream.queue("work").expect("the queue").receive(Receive::default()).expect("received").messages;
+    assert_eq!(numbers(&messages), [0, 1, 2, 3, 4]);
 }

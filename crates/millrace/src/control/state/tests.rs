@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::capacity::{CapacityMode, Rate};
 use crate::control::config::{Durability, Retention, StreamConfig};
+use crate::control::settings::*;
 use crate::control::stream::*;
+use crate::control::tags::*;
+use crate::limits::{LimitPolicy, ShardLimits};
 use crate::shard::STREAM_ID_MAX;
 
 fn create(name: &str) -> Command {
@@ -24,6 +28,10 @@ fn after(commands: &[Command]) -> State {
 
 fn refusal(state: &State, command: &Command) -> Kind {
     state.validate(command).expect_err("the state refuses the command").kind()
+}
+
+fn tag(number: usize) -> (String, String) {
+    (number.to_string(), String::new())
 }
 
 fn tail() -> CleanTail {
@@ -56,6 +64,13 @@ fn a_deleted_name_is_free_only_when_the_files_are_gone_and_its_id_is_never_given
         SetRetention { id: 1, retention: Retention::Unbounded }.into(),
         SetDurability { id: 1, durability: Durability::Os }.into(),
         HorizonAdvanced { id: 1, horizon: Horizon::default(), expiry_clock_ms: 0 }.into(),
+        SetLimits { id: 1, limits: LimitPolicy::Aws }.into(),
+        SetMaxRecordBytes { id: 1, max_record_bytes: 2_048 }.into(),
+        SetMode { id: 1, mode: CapacityMode::OnDemand, at_ms: 0 }.into(),
+        SetWarmThroughput { id: 1, mib_per_second: None }.into(),
+        PeakNoted { id: 1, at_ms: 0, rate: Rate::default() }.into(),
+        TagStream { id: 1, tags: [tag(1)].into() }.into(),
+        UntagStream { id: 1, keys: ["1".to_owned()].into() }.into(),
     ];
     for command in refused {
         assert_eq!(refusal(&state, &command), Kind::StreamDeleting, "{command:?}");
@@ -83,6 +98,57 @@ fn policies_change_within_their_limits() {
     assert_eq!(refusal(&state, &short), Kind::InvalidArgument);
     let slow = SetDurability { id: 1, durability: Durability::Interval { ms: 60_001 } }.into();
     assert_eq!(refusal(&state, &slow), Kind::InvalidArgument);
+}
+
+#[test]
+fn settings_change_within_their_limits() {
+    let custom = LimitPolicy::Custom(ShardLimits { reads_per_second: Some(9), ..ShardLimits::default() });
+    let state = after(&[
+        create("a"),
+        SetLimits { id: 1, limits: custom }.into(),
+        SetMaxRecordBytes { id: 1, max_record_bytes: 10_485_760 }.into(),
+    ]);
+    let config = &state.stream(1).expect("created").config;
+    assert_eq!((config.limits, config.max_record_bytes), (custom, 10_485_760));
+    let none = LimitPolicy::Custom(ShardLimits { reads_per_second: Some(0), ..ShardLimits::default() });
+    assert_eq!(refusal(&state, &SetLimits { id: 1, limits: none }.into()), Kind::InvalidArgument);
+    let large = SetMaxRecordBytes { id: 1, max_record_bytes: 10_485_761 }.into();
+    assert_eq!(refusal(&state, &large), Kind::InvalidArgument);
+}
+
+#[test]
+fn the_mode_is_switched_twice_in_24_hours_and_only_on_demand_is_warmed_up() {
+    let to = |mode, at_ms| Command::from(SetMode { id: 1, mode, at_ms });
+    let warm = |mib_per_second| Command::from(SetWarmThroughput { id: 1, mib_per_second });
+    let peak = Command::from(PeakNoted { id: 1, at_ms: 5, rate: Rate { bytes_per_second: 1, records_per_second: 1 } });
+    let provisioned = after(&[create("a")]);
+    assert_eq!(refusal(&provisioned, &to(CapacityMode::Provisioned, 0)), Kind::InvalidArgument);
+    assert_eq!(refusal(&provisioned, &warm(Some(8))), Kind::InvalidArgument);
+    assert_eq!(refusal(&provisioned, &peak), Kind::InvalidArgument);
+    let mut history = vec![create("a"), to(CapacityMode::OnDemand, 1), warm(Some(8)), peak];
+    let on_demand = after(&history);
+    assert_eq!(on_demand.stream(1).expect("created").capacity.warm_mib_per_second(), Some(8));
+    assert_eq!(refusal(&on_demand, &warm(Some(0))), Kind::InvalidArgument);
+    history.push(to(CapacityMode::Provisioned, 2));
+    let again = after(&history);
+    assert_eq!(again.stream(1).expect("created").capacity.warm_mib_per_second(), None, "released with its mode");
+    assert_eq!(refusal(&again, &to(CapacityMode::OnDemand, 3)), Kind::LimitExceeded);
+    history.push(to(CapacityMode::OnDemand, 24 * 3_600_000 + 1));
+    after(&history);
+}
+
+#[test]
+fn a_stream_has_fifty_tags_and_no_more() {
+    let many: Command = TagStream { id: 1, tags: (0..50).map(tag).collect() }.into();
+    let state = after(&[create("a"), many.clone(), many.clone()]);
+    assert_eq!(state.stream(1).expect("created").config.tags.len(), TAGS_MAX);
+    assert_eq!(refusal(&state, &TagStream { id: 1, tags: [tag(50)].into() }.into()), Kind::LimitExceeded);
+    assert_eq!(refusal(&state, &TagStream { id: 1, tags: [].into() }.into()), Kind::InvalidArgument);
+    assert_eq!(refusal(&state, &UntagStream { id: 1, keys: [].into() }.into()), Kind::InvalidArgument);
+    let removed = UntagStream { id: 1, keys: ["7".to_owned(), "absent".to_owned()].into() }.into();
+    let state = after(&[create("a"), many, removed, TagStream { id: 1, tags: [tag(50)].into() }.into()]);
+    let tags = &state.stream(1).expect("created").config.tags;
+    assert!(tags.len() == TAGS_MAX && !tags.contains_key("7") && tags.contains_key("50"));
 }
 
 #[test]
@@ -114,6 +180,23 @@ fn a_snapshot_has_its_golden_bytes() {
 }
 
 #[test]
+fn what_a_stream_does_not_use_is_left_out_of_its_snapshot_and_what_it_uses_comes_back() {
+    let rate = Rate { bytes_per_second: 5 << 20, records_per_second: 7 };
+    let state = after(&[
+        create("a"),
+        SetLimits { id: 1, limits: LimitPolicy::Aws }.into(),
+        SetMode { id: 1, mode: CapacityMode::OnDemand, at_ms: 9 }.into(),
+        SetWarmThroughput { id: 1, mib_per_second: Some(8) }.into(),
+        PeakNoted { id: 1, at_ms: 86_400_000, rate }.into(),
+        TagStream { id: 1, tags: [tag(1)].into() }.into(),
+    ]);
+    let golden = r#""codec":null,"limits":"aws","mode":"onDemand","tags":{"1":""}},"status":"active","cleanTail":null,"horizon":{"segment":0,"offset":0,"sequence":0},"expiryClockMs":1000,"capacity":{"switchedMs":[9],"warmMibPerSecond":8,"peaks":{"1":{"bytesPerSecond":5242880,"recordsPerSecond":7}}}}]}"#;
+    let snapshot = String::from_utf8(state.to_snapshot()).expect("JSON is UTF-8");
+    assert!(snapshot.ends_with(golden), "{snapshot}");
+    assert_eq!(State::from_snapshot(snapshot.as_bytes()).expect("golden bytes decode"), state);
+}
+
+#[test]
 fn a_snapshot_that_breaks_an_invariant_is_corrupt_and_a_newer_one_is_told_apart() {
     let good = String::from_utf8(after(&[create("a"), create("b")]).to_snapshot()).expect("JSON is UTF-8");
     let damaged = [
@@ -124,6 +207,9 @@ fn a_snapshot_that_breaks_an_invariant_is_corrupt_and_a_newer_one_is_told_apart(
         (r#""name":"b""#, r#""name":"a""#),
         (r#""name":"b""#, r#""name":"""#),
         (r#""shards":1"#, r#""shards":0"#),
+        (r#""codec":null"#, r#""codec":null,"limits":{"custom":{"readsPerSecond":0}}"#),
+        (r#""codec":null"#, r#""codec":null,"tags":{"aws:x":""}"#),
+        (r#""expiryClockMs":1000"#, r#""expiryClockMs":1000,"capacity":{"warmMibPerSecond":0}"#),
     ];
     for (from, to) in damaged {
         assert!(good.contains(from), "{from} is in the snapshot");
@@ -184,8 +270,38 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => (id(), durability).prop_map(|(id, durability)| SetDurability { id, durability }.into()),
         1 => id().prop_map(|id| StreamOpened { id }.into()),
         1 => id().prop_map(|id| StreamClosed { id, tail: tail() }.into()),
+        4 => any_setting(),
         1 => (id(), horizon, 0..9_u64)
             .prop_map(|(id, horizon, expiry_clock_ms)| HorizonAdvanced { id, horizon, expiry_clock_ms }.into()),
+    ]
+}
+
+fn any_setting() -> impl Strategy<Value = Command> {
+    let id = || 0..8_u64;
+    let limits = prop_oneof![
+        Just(LimitPolicy::Unlimited),
+        Just(LimitPolicy::Aws),
+        proptest::option::of(0..3_u64).prop_map(|writes| {
+            LimitPolicy::Custom(ShardLimits { write_records_per_second: writes, ..ShardLimits::default() })
+        })
+    ];
+    let mode = prop_oneof![Just(CapacityMode::Provisioned), Just(CapacityMode::OnDemand)];
+    let rate = (0..9_u64, 0..9_u64)
+        .prop_map(|(mib, records_per_second)| Rate { bytes_per_second: mib << 20, records_per_second });
+    let tags = proptest::collection::btree_map("[a-d:]{0,2}", "[a-b;]{0,1}", 0..30);
+    prop_oneof![
+        (id(), limits).prop_map(|(id, limits)| SetLimits { id, limits }.into()),
+        (id(), 1_022..1_026_u32).prop_map(|(id, max_record_bytes)| SetMaxRecordBytes { id, max_record_bytes }.into()),
+        (id(), mode, 0..200_000_000_u64).prop_map(|(id, mode, at_ms)| SetMode { id, mode, at_ms }.into()),
+        (id(), proptest::option::of(0..3_u32)).prop_map(|(id, mib_per_second)| SetWarmThroughput {
+            id,
+            mib_per_second
+        }
+        .into()),
+        (id(), 0..1_u64 << 40, rate).prop_map(|(id, at_ms, rate)| PeakNoted { id, at_ms, rate }.into()),
+        (id(), tags).prop_map(|(id, tags)| TagStream { id, tags }.into()),
+        (id(), proptest::collection::btree_set("[a-d]{0,2}", 0..9))
+            .prop_map(|(id, keys)| UntagStream { id, keys }.into()),
     ]
 }
 
@@ -212,6 +328,7 @@ proptest! {
             }
             for (old, new) in before.streams().filter_map(|old| Some((old, state.stream(old.id).ok()?))) {
                 prop_assert!(!old.horizon.goes_back_to(&new.horizon));
+                prop_assert!(new.config.validate().is_ok());
             }
             log.push(command.encode());
             let restored = State::from_snapshot(&state.to_snapshot()).expect("a state's snapshot restores");

@@ -62,7 +62,7 @@ fn read_over(mut reader: Reader) -> Result<Outcome, String> {
     for _ in 0..100_000 {
         match reader.next(7, 1 << 20) {
             Ok(Step::Chunk(chunk)) => unpack(&chunk, &mut outcome.records),
-            Ok(Step::AtTail) => return Ok(outcome),
+            Ok(Step::AtTail | Step::EndOfShard(_)) => return Ok(outcome),
             Err(error) if error.kind() == Kind::Corrupt => {
                 outcome.reported = true;
                 reader.skip_damage().map_err(fault("damage cannot be skipped"))?;

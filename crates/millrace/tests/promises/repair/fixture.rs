@@ -170,7 +170,7 @@ pub fn read_over(stream: &Stream) -> Vec<Record> {
     loop {
         match reader.next(7, 1 << 20) {
             Ok(Step::Chunk(chunk)) => unpack(&chunk, &mut records),
-            Ok(Step::AtTail) => return records,
+            Ok(Step::AtTail | Step::EndOfShard(_)) => return records,
             Err(error) => {
                 assert_eq!(error.kind(), Kind::Corrupt, "{error}");
                 reader.skip_damage().expect("skipped");

@@ -1,0 +1,129 @@
+//! Settings of a stream that may be changed while it is in use. Each change is a command of the control log, durable
+//! before it holds, and holds for the stream's users at once.
+
+use std::collections::BTreeSet;
+
+use super::Engine;
+use crate::capacity::CapacityMode;
+use crate::control::{
+    Command, Retention, SetLimits, SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, TagStream, Tags,
+    UntagStream,
+};
+use crate::error::Result;
+use crate::limits::LimitPolicy;
+
+impl Engine {
+    /// Changes how long a stream's records are kept. What expired before does not come back.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `Closed`.
+    pub fn set_retention(&self, name: &str, retention: Retention) -> Result<()> {
+        self.change(name, |id| SetRetention { id, retention }.into())
+    }
+
+    /// Changes what a stream's shards take and give a second. All of them begin with full tanks.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument` (a number out of bounds), `Closed`.
+    ///
+    /// ```
+    /// use millrace::limits::LimitPolicy;
+    /// use millrace::{Engine, OpenOptions, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig::default())?;
+    /// engine.set_limits("clicks", LimitPolicy::Aws)?;
+    /// assert_eq!(clicks.describe().config.limits, LimitPolicy::Aws);
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn set_limits(&self, name: &str, limits: LimitPolicy) -> Result<()> {
+        self.change(name, |id| SetLimits { id, limits }.into())
+    }
+
+    /// Changes how large a stream's records can be, in bytes of data and key together: 1,024 to 10,485,760.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `Closed`.
+    pub fn set_max_record_bytes(&self, name: &str, max_record_bytes: u32) -> Result<()> {
+        self.change(name, |id| SetMaxRecordBytes { id, max_record_bytes }.into())
+    }
+
+    /// Switches who decides how many shards a stream has: its owner, or its traffic. It keeps those that it has, and
+    /// begins to follow its traffic from there. A switch to the mode that it has does nothing.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `LimitExceeded` (it was switched twice within the last 24 hours), `Closed`.
+    pub fn set_mode(&self, name: &str, mode: CapacityMode) -> Result<()> {
+        let inner = self.check()?;
+        if inner.journal.lock().state().stream_named(name)?.config.mode == mode {
+            return Ok(());
+        }
+        let at_ms = inner.environment.clock.wall_ms();
+        drop(inner);
+        self.change(name, |id| SetMode { id, mode, at_ms }.into())
+    }
+
+    /// Warms an on-demand stream up for so many MiB/s written, before they come, or, with `None`, releases it. Returns
+    /// when it has the shards for it; what is released goes by and by, as it stays quiet.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument` (a provisioned stream, or not 1 to 10,000), `Closed`,
+    /// `LimitExceeded` or an error of the disk where it could not be split: it goes on with that once a minute.
+    ///
+    /// ```
+    /// use millrace::capacity::CapacityMode;
+    /// use millrace::{Engine, OpenOptions, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let config = StreamConfig { shards: 4, mode: CapacityMode::OnDemand, ..StreamConfig::default() };
+    /// let clicks = engine.create_stream("clicks", config)?;
+    /// engine.set_warm_throughput("clicks", Some(16))?;
+    /// assert_eq!(clicks.describe().shards.iter().filter(|shard| shard.is_open()).count(), 16);
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn set_warm_throughput(&self, name: &str, mib_per_second: Option<u32>) -> Result<()> {
+        self.change(name, |id| SetWarmThroughput { id, mib_per_second }.into())?;
+        let call = self.check()?;
+        let id = call.journal.lock().state().stream_named(name)?.id;
+        let stream = call.open_stream(id)?;
+        // Each look splits a shard once.
+        while mib_per_second.is_some() && stream.scale()? > 0 {}
+        Ok(())
+    }
+
+    /// Adds tags to a stream, at least one; those of a key that it has are replaced. The rules are those of AWS: at most
+    /// 50 tags, keys of 1 to 128 characters that do not begin with `aws:`, values of 0 to 256.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `LimitExceeded` (more than 50), `Closed`.
+    pub fn tag_stream(&self, name: &str, tags: Tags) -> Result<()> {
+        self.change(name, |id| TagStream { id, tags }.into())
+    }
+
+    /// Removes the tags of these keys from a stream, at least one; keys that it does not have are passed over.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument`, `Closed`.
+    pub fn untag_stream(&self, name: &str, keys: BTreeSet<String>) -> Result<()> {
+        self.change(name, |id| UntagStream { id, keys }.into())
+    }
+
+    /// Executes a command that changes a stream's configuration, and tells the stream if it is open.
+    fn change(&self, name: &str, command: impl FnOnce(u64) -> Command) -> Result<()> {
+        let inner = self.check()?;
+        let id = {
+            let mut journal = inner.journal.lock();
+            let id = journal.state().stream_named(name)?.id;
+            inner.execute(&mut journal, &command(id))?;
+            id
+        };
+        // Read again under the lock of the list: of two changes at once the later one must be told last.
+        let streams = inner.streams.lock();
+        if let Some(stream) = streams.get(&id) {
+            stream.set_config(inner.journal.lock().state().stream(id)?.config.clone());
+        }
+        Ok(())
+    }
+}
