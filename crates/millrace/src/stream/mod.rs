@@ -4,6 +4,7 @@ mod append;
 pub(crate) mod chunk;
 mod consumers;
 pub(crate) mod expiry;
+mod pace;
 pub(crate) mod pack;
 mod places;
 pub mod queues;

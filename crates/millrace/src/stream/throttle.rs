@@ -58,6 +58,11 @@ impl Throttle {
         self.writes_are_limited.store(!limits.writes_are_free(), Ordering::Release);
     }
 
+    /// The limits that hold.
+    pub fn limits(&self) -> ShardLimits {
+        self.tanks.lock().limits
+    }
+
     /// Whether writes must be admitted.
     #[inline]
     pub fn limits_writes(&self) -> bool {
@@ -207,7 +212,7 @@ impl Reader {
 }
 
 /// The bytes of a run's keys and data.
-fn bytes_of(run: &RunView) -> u64 {
+pub(super) fn bytes_of(run: &RunView) -> u64 {
     let headers = u64::from(run.records) * RECORD_HEADER_BYTES as u64;
     u64::from(run.payload.end - run.payload.start).saturating_sub(headers)
 }
