@@ -36,6 +36,7 @@ interface Event {
   readonly records: readonly { readonly partitionKey: string; readonly data: string }[]
   readonly continuationSequenceNumber: string
   readonly millisBehindLatest: number
+  readonly childShards?: readonly { readonly shardId: string }[]
 }
 
 interface Message {
@@ -80,6 +81,17 @@ describe('consumers', () => {
     ok('put', 'clicks', '--key', 'k', '{"n":3}')
     const [second] = subscribe('--from', `after:${first?.continuationSequenceNumber}`, '--parse')
     expect(second).toMatchObject({ records: [{ partitionKey: 'k', data: { n: 3 } }], millisBehindLatest: 0 })
+  })
+
+  it('the_last_event_of_a_shard_that_was_split_tells_its_children', () => {
+    ok('create', 'clicks')
+    ok('put', 'clicks', '--key', 'k', 'in the parent')
+    ok('split', 'clicks', 'shardId-000000000000')
+    const shard = ['--shard', 'shardId-000000000000', '--from', 'trim-horizon']
+    const events = lines<Event>(ok('subscribe', 'clicks', 'billing', '--register', ...shard))
+    expect(events.flatMap(({ records }) => records.map(({ data }) => data))).toEqual(['in the parent'])
+    const children = events.at(-1)?.childShards ?? []
+    expect(children.map(({ shardId }) => shardId)).toEqual(['shardId-000000000001', 'shardId-000000000002'])
   })
 
   it('an_interrupted_subscription_ends_with_130', async () => {

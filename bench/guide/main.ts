@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describeRun } from '../machine.js'
 import { drawAll, record } from './pictures.js'
+import { backoff } from './scenarios/backoff.js'
 import { hotShard } from './scenarios/hot-shard.js'
 
-const SCENARIOS = { 'hot-shard': hotShard } as const
+const SCENARIOS = { 'hot-shard': hotShard, backoff } as const
 
 const [wanted] = process.argv.slice(2)
 if (wanted === '--draw') drawAll()

@@ -1,6 +1,6 @@
 /** Parsers of option values: each throws an error that commander prints as wrong usage. */
 import { InvalidArgumentError } from 'commander'
-import type { Durability, Retention } from '../index.js'
+import type { Durability, LimitPolicy, Retention } from '../index.js'
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
 
@@ -49,4 +49,32 @@ export function durability(text: string): Durability {
   const milliseconds = /^interval:(\d+)$/.exec(text)?.[1]
   if (milliseconds === undefined) throw new InvalidArgumentError('Expected synced, os or interval:MILLISECONDS.')
   return { interval: Number(milliseconds) }
+}
+
+/** The names of limits on the command line, and what they are called in the API. */
+const LIMITS = {
+  'write-bytes': 'writeBytesPerSecond',
+  'write-records': 'writeRecordsPerSecond',
+  'read-bytes': 'readBytesPerSecond',
+  reads: 'readsPerSecond',
+  iterators: 'iteratorsPerSecond',
+  'fan-out-bytes': 'fanOutBytesPerSecond',
+} as const
+
+/** The forms of limits, for help texts and errors. */
+export const LIMITS_FORMS = `aws, unlimited, or some of ${Object.keys(LIMITS).join(', ')} as write-records=100,write-bytes=64k`
+
+/** `aws`, `unlimited`, or numbers of the caller's own. */
+export function limits(text: string): LimitPolicy {
+  if (text === 'aws' || text === 'unlimited') return text
+  const pairs = text.split(',').map((part) => {
+    const [name = '', value = ''] = part.split('=')
+    if (!isLimit(name)) throw new InvalidArgumentError(`Expected ${LIMITS_FORMS}.`)
+    return [LIMITS[name], size(value)] as const
+  })
+  return Object.fromEntries(pairs)
+}
+
+function isLimit(name: string): name is keyof typeof LIMITS {
+  return Object.hasOwn(LIMITS, name)
 }

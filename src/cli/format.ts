@@ -1,5 +1,5 @@
 /** Numbers, sizes, times, tables and bars for people. Pure text in, text out. */
-import type { Durability } from '../index.js'
+import type { Durability, LimitPolicy } from '../index.js'
 
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const
@@ -51,6 +51,23 @@ export function retention(hours: number | 'unbounded'): string {
 /** A durability policy in words. */
 export function durability(policy: Durability): string {
   return typeof policy === 'string' ? policy : `interval ${policy.interval} ms`
+}
+
+/** A limit policy in words: `aws`, or `100 records/s in, 64 KiB/s out`. */
+export function limits(policy: LimitPolicy): string {
+  if (typeof policy === 'string') return policy
+  const { writeBytesPerSecond, writeRecordsPerSecond, readBytesPerSecond, readsPerSecond } = policy
+  const { iteratorsPerSecond, fanOutBytesPerSecond } = policy
+  const parts = [
+    [writeBytesPerSecond, bytes, 'in'],
+    [writeRecordsPerSecond, (value: number) => `${count(value)} records`, 'in'],
+    [readBytesPerSecond, bytes, 'out'],
+    [readsPerSecond, (value: number) => `${count(value)} reads`, 'in all'],
+    [iteratorsPerSecond, (value: number) => `${count(value)} iterators`, 'in all'],
+    [fanOutBytesPerSecond, bytes, 'to each consumer'],
+  ] as const
+  const told = parts.flatMap(([value, text, where]) => (value === undefined ? [] : [`${text(value)}/s ${where}`]))
+  return told.length === 0 ? 'unlimited' : told.join(', ')
 }
 
 /** A bar of `width` cells for `share` (0 to 1), with eighths of a cell at its end. */

@@ -10,6 +10,7 @@ import { registerDemo } from './commands/demo.js'
 import { registerDescribe } from './commands/describe.js'
 import { registerExport } from './commands/export.js'
 import { registerIngest } from './commands/ingest.js'
+import { registerLimits } from './commands/limits.js'
 import { registerList } from './commands/list.js'
 import { registerPut } from './commands/put.js'
 import { registerQueue } from './commands/queue.js'
@@ -18,6 +19,7 @@ import { registerReshard } from './commands/reshard.js'
 import { registerRetention } from './commands/retention.js'
 import { registerShards } from './commands/shards.js'
 import { registerSubscribe } from './commands/subscribe.js'
+import { registerTag } from './commands/tag.js'
 import { registerTail } from './commands/tail.js'
 import { registerVerify } from './commands/verify.js'
 import { EXIT_CODES_HELP } from './exit.js'
@@ -49,6 +51,8 @@ export function program(done: (exitCode: number) => void): Command {
   registerExport(command, register)
   registerShards(command, register)
   registerReshard(command, register)
+  registerLimits(command, register)
+  registerTag(command, register)
   registerConsumers(command, register)
   registerSubscribe(command, register)
   registerQueue(command, register)

@@ -1,13 +1,13 @@
-/** One shard of three gets most of the records, until it is split. */
+/** One shard of three is offered most of the records and refuses a part of them, until it is split. */
 import { createHash } from 'node:crypto'
-import { Millrace, type ShardDescription } from '../../../src/index.js'
+import { Millrace, MillraceError, type ShardDescription } from '../../../src/index.js'
 import type { Picture } from '../draw.js'
 import { paced, Rates } from './load.js'
 
 const SECONDS = 12
 const SPLIT_AT_S = 6
 const RECORDS_PER_SECOND = 2000
-/** Of a hundred records so many go to the hot shard. */
+/** Of a hundred records so many are offered to the hot shard. */
 const HOT_PERCENT = 70
 const KEYS = 3000
 const DATA = new Uint8Array(100)
@@ -16,7 +16,7 @@ const SHARD = 'shardId-000000000001'
 /** Runs it in a store of its own in `folder`. */
 export async function hotShard(folder: string): Promise<Record<string, Picture>> {
   await using millrace = await Millrace.open(folder)
-  const stream = await millrace.createStream('orders', { shards: 3 })
+  const stream = await millrace.createStream('orders', { shards: 3, limits: 'aws' })
   const before = stream.listShards({ filter: 'AT_LATEST' })
   const offered: { readonly at: number; readonly key: string }[] = []
   const rates = new Rates()
@@ -25,7 +25,7 @@ export async function hotShard(folder: string): Promise<Record<string, Picture>>
   const put = (index: number): void => {
     const partitionKey = key(index)
     offered.push({ at: rates.elapsed, key: partitionKey })
-    puts.push(stream.put({ partitionKey, data: DATA }).then(({ shardId }) => rates.count(shardId)))
+    puts.push(stream.put({ partitionKey, data: DATA }).then(({ shardId }) => rates.count(shardId), refusedBy(rates)))
   }
   const split = after(SPLIT_AT_S, () => stream.splitShard(SHARD))
   await paced(SECONDS, () => RECORDS_PER_SECOND, put)
@@ -48,15 +48,23 @@ export async function hotShard(folder: string): Promise<Record<string, Picture>>
     },
     'hot-shard': {
       kind: 'timeline',
-      title: 'What each of three shards takes, before and after the hot one is split',
+      title: `${RECORDS_PER_SECOND} records a second on three shards that take 1,000 each`,
       x: 'seconds',
       unit: 'records/s',
-      series: all.map(({ shardId }) => ({
-        name: `shard ${Number(shardId.slice(-12))}`,
-        points: rates.points(shardId, SECONDS),
+      series: [...all.map(({ shardId }) => shardId), 'refused'].map((name) => ({
+        name: name === 'refused' ? name : `shard ${Number(name.slice(-12))}`,
+        points: rates.points(name, SECONDS),
       })),
       events: [{ x: SPLIT_AT_S, text: 'split of shard 1' }],
     },
+  }
+}
+
+/** Counts a refusal; any other error is one. */
+function refusedBy(rates: Rates): (error: unknown) => void {
+  return (error) => {
+    if (!MillraceError.is(error) || error.code !== 'ERR_MILLRACE_THROUGHPUT_EXCEEDED') throw error
+    rates.count('refused')
   }
 }
 

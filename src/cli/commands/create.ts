@@ -1,10 +1,10 @@
 /** `millrace create`: a new stream. */
 import type { Command } from 'commander'
-import type { Durability, Retention } from '../../index.js'
-import { durability, positiveInteger, retention, size } from '../arguments.js'
+import type { Durability, LimitPolicy, Retention } from '../../index.js'
+import { durability, limits, LIMITS_FORMS, positiveInteger, retention, size, tag } from '../arguments.js'
 import { bytesCodec } from '../bytes-codec.js'
 import type { Register } from '../command.js'
-import { durability as durabilityText, plural, retention as retentionText } from '../format.js'
+import { durability as durabilityText, limits as limitsText, plural, retention as retentionText } from '../format.js'
 import { commonOptions, type CommandResult, type CommonOptions, type Session } from '../session.js'
 
 interface CreateOptions extends CommonOptions {
@@ -14,6 +14,8 @@ interface CreateOptions extends CommonOptions {
   readonly maxRecord: number
   readonly preallocate: number
   readonly codec: string
+  readonly limits: LimitPolicy
+  readonly tag: Readonly<Record<string, string>>
   readonly ifNotExists?: true
 }
 
@@ -21,6 +23,7 @@ const EXAMPLES = `
 Examples:
   $ millrace create clicks
   $ millrace create clicks --shards 4 --retention 7d
+  $ millrace create orders --limits aws --tag team=checkout
   $ millrace create ticks --durability os --max-record 10m --if-not-exists`
 
 /** Adds the command to the program. */
@@ -38,6 +41,13 @@ export function registerCreate(program: Command, register: Register): void {
     .option('--max-record <bytes>', 'largest record, key included; at most 10m', size, 1024 * 1024)
     .option('--preallocate <bytes>', 'disk space to prepare ahead of the first record', size, 0)
     .option('--codec <name>', 'how programs encode records: raw, json, lz4(raw), lz4(json)', 'raw')
+    .option(
+      '--limits <limits>',
+      `what each shard takes and gives a second: ${LIMITS_FORMS}`,
+      limits,
+      'unlimited' as LimitPolicy,
+    )
+    .option('--tag <key=value>', 'a note; may be given several times', tag, {})
     .option('--if-not-exists', 'succeed when the stream exists already')
     .addHelpText('after', EXAMPLES)
   register(command, create)
@@ -53,6 +63,8 @@ async function create(session: Session, options: CreateOptions, name: string): C
       retention: options.retention,
       durability: options.durability,
       maxRecordBytes: options.maxRecord,
+      limits: options.limits,
+      tags: options.tag,
       codec: bytesCodec(options.ifNotExists === true ? (existing?.codec ?? options.codec) : options.codec),
       ifNotExists: options.ifNotExists === true,
     })
@@ -66,6 +78,7 @@ async function create(session: Session, options: CreateOptions, name: string): C
     plural(description.shards, 'shard'),
     `retention ${retentionText(description.retentionHours)}`,
     `durability ${durabilityText(description.durability)}`,
+    ...(description.limits === 'unlimited' ? [] : [`limits ${limitsText(description.limits)}`]),
   ]
   session.out.line(`${description.created ? 'created' : 'exists already:'} stream '${name}': ${settings.join(', ')}`)
 }

@@ -2,7 +2,8 @@
 import type { Command } from 'commander'
 import type { StreamDescription } from '../../index.js'
 import type { Register } from '../command.js'
-import { bytes, count, durability, fields, plural, retention, table } from '../format.js'
+import { bytes, count, durability, fields, limits, plural, retention, table } from '../format.js'
+import { tagsText } from '../tags.js'
 import { Progress } from '../progress.js'
 import { commonOptions, openBytes, type CommandResult, type CommonOptions, type Session } from '../session.js'
 import { countShards, shardChart, type ShardCount } from '../shard-count.js'
@@ -60,12 +61,14 @@ function humanDescription(description: StreamDescription, counts: readonly Shard
     ['Shards', count(description.shards)],
     ['Retention', retention(description.retentionHours)],
     ['Durability', durability(description.durability)],
+    ['Limits', limits(description.limits)],
     ['Codec', description.codec],
     ['Largest record', bytes(description.maxRecordBytes)],
     ['Created', description.createdAt.toISOString()],
     ['On disk', `${bytes(description.bytes)} in ${plural(description.segments, 'segment')}`],
     ['In sealed segments', plural(description.sealedRecords, 'record')],
     ['Reaches back to', description.oldestArrival.toISOString()],
+    ...(Object.keys(description.tags).length === 0 ? [] : [['Tags', tagsText(description.tags)] as const]),
   ])
   return `${settings}\n\n${counts === undefined ? shardTable(description) : shardChart(description.shardList, counts)}`
 }

@@ -17,7 +17,8 @@ interface SubscribeOptions extends CommonOptions {
 
 const EXAMPLES = `
 Each line is an event: {"records", "continuationSequenceNumber", "millisBehindLatest"}. An event comes when there are
-records, and at least every five seconds. --from after:CONTINUATION goes on behind it.
+records, and at least every five seconds. --from after:CONTINUATION goes on behind it. The last event of a shard that was
+split or merged has "childShards".
 Records are as tail prints them. ${LINE_FORM}
 
 Examples:
@@ -61,8 +62,8 @@ async function subscribe(session: Session, options: SubscribeOptions, name: stri
 }
 
 function eventLine(event: SubscriptionEvent, line: typeof textLine): string {
-  const { records, continuationSequenceNumber, millisBehindLatest } = event
+  const { records, continuationSequenceNumber, millisBehindLatest, childShards } = event
   const lines = Array.from({ length: records.length }, (_, index) => line(records, index))
-  const rest = JSON.stringify({ continuationSequenceNumber, millisBehindLatest })
+  const rest = JSON.stringify({ continuationSequenceNumber, millisBehindLatest, childShards })
   return `{"records":[${lines.join(',')}],${rest.slice(1)}`
 }

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto'
 import type { PutResult, StartAt, Stream } from '../../index.js'
 import type { BadRecords } from '../input/bad-records.js'
+import { putAll } from '../input/put-all.js'
 import type { BadRecord, InputRecord } from '../input/records.js'
 
 /** How far an earlier run has come for certain. */
@@ -73,14 +74,9 @@ export class GroupWriter {
 
   /** A group is bounded by what is read at a time, so that all of it is under way at once. */
   async #put(records: readonly InputRecord[]): Promise<void> {
-    const puts = records.map(({ key, data }) => this.#stream.put({ partitionKey: key, data }))
-    const results = await Promise.allSettled(puts)
+    const faults = await putAll(this.#stream, records, this.#signal, (record, result) => this.#count(record, result))
     await this.#stream.sync()
-    for (const [index, result] of results.entries()) {
-      const record = records[index] as InputRecord
-      if (result.status === 'fulfilled') this.#count(record, result.value)
-      else this.#bad.refused(result.reason, record)
-    }
+    for (const { record, error } of faults) this.#bad.refused(error, record)
   }
 
   #count({ data }: InputRecord, { sequenceNumber }: PutResult): void {

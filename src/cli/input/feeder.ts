@@ -5,6 +5,7 @@
  */
 import { MillraceError, type Stream } from '../../index.js'
 import type { BadRecords } from './bad-records.js'
+import { putAll } from './put-all.js'
 import type { BadRecord, InputRecord } from './records.js'
 
 /** How input is appended. */
@@ -19,6 +20,9 @@ export interface FeederOptions {
 export class Feeder {
   readonly #stream: Stream
   readonly #options: FeederOptions
+  /** Whether the stream may refuse records: then they are gathered and put, because an append cannot be told apart. */
+  readonly #isLimited: boolean
+  readonly #gathered: InputRecord[] = []
   #staged = 0
   #stagedBytes = 0
   #flushing: Promise<void> = Promise.resolve()
@@ -30,6 +34,7 @@ export class Feeder {
   constructor(stream: Stream, options: FeederOptions) {
     this.#stream = stream
     this.#options = options
+    this.#isLimited = stream.describe().limits !== 'unlimited'
   }
 
   /** Appends a group; resolves when the next may come. Stops early when `signal` aborts. */
@@ -39,7 +44,8 @@ export class Feeder {
         this.#options.bad.add(`${record.where}: ${record.problem}`)
         continue
       }
-      await this.#append(record)
+      if (this.#isLimited) this.#gather(record)
+      else await this.#append(record)
       if (this.#staged < this.#options.batch) continue
       await this.#flushBehind()
       if (signal.aborted) return
@@ -65,6 +71,11 @@ export class Feeder {
     }
   }
 
+  #gather(record: InputRecord): void {
+    this.#gathered.push(record)
+    this.#staged += 1
+  }
+
   #tryAppend(record: InputRecord): void {
     this.#stream.append({ partitionKey: record.key, data: record.data })
     this.#staged += 1
@@ -78,11 +89,21 @@ export class Feeder {
     const bytes = this.#stagedBytes
     this.#staged = 0
     this.#stagedBytes = 0
-    this.#flushing = this.#stream.flush().then(() => {
+    const flush = async (): Promise<void> => {
+      await this.#stream.flush()
       this.acknowledged += records
       this.acknowledgedBytes += bytes
-    })
+    }
+    this.#flushing = this.#isLimited ? this.#putGathered() : flush()
     // The next call reports a failure; until then it must not count as unhandled.
     this.#flushing.catch(() => {})
+  }
+
+  async #putGathered(): Promise<void> {
+    const faults = await putAll(this.#stream, this.#gathered.splice(0), undefined, ({ data }) => {
+      this.acknowledged += 1
+      this.acknowledgedBytes += data.length
+    })
+    for (const { record, error } of faults) this.#options.bad.refused(error, record)
   }
 }
