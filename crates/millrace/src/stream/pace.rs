@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::chunk::RunView;
-use super::throttle::bytes_of;
 use crate::limits::{FanOutPace, ShardLimits};
 
 /// What of each shard was pushed to a subscription.
@@ -31,7 +30,7 @@ impl Paces {
         }
         for run in runs {
             let pace = self.by_shard.entry(run.shard).or_insert_with(|| FanOutPace::new(&limits, now_ms));
-            pace.sent(bytes_of(run), now_ms);
+            pace.sent(run.flow().bytes, now_ms);
         }
     }
 }

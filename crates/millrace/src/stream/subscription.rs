@@ -198,6 +198,12 @@ impl Stream {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn subscribe(&self, consumer: &str, options: SubscribeOptions) -> Result<Subscription> {
+        let outcome = self.open_subscription(consumer, options);
+        self.0.count_subscribing(&outcome);
+        outcome
+    }
+
+    fn open_subscription(&self, consumer: &str, options: SubscribeOptions) -> Result<Subscription> {
         let SubscribeOptions { shard, from, visibility, takes_over_after_ms } = options;
         let reader = self.reader(ReaderOptions { shard, from, visibility })?;
         let started_ms = self.0.engine.environment.clock.monotonic_ms();
@@ -234,7 +240,7 @@ impl Subscription {
         let clock = &self.stream.engine.environment.clock;
         let now_ms = clock.monotonic_ms();
         let pace_ms = self.paces.wait_ms(now_ms);
-        let step = if pace_ms > 0 { Step::AtTail } else { self.reader.next(records_max, bytes_max)? };
+        let step = if pace_ms > 0 { Step::AtTail } else { self.reader.next_uncounted(records_max, bytes_max)? };
         let (records, children) = match step {
             Step::Chunk(chunk) => (Some(chunk), None),
             Step::EndOfShard(children) => (None, Some(children)),
@@ -244,12 +250,14 @@ impl Subscription {
         let runs = records.as_ref().map_or(&[][..], |chunk| &chunk.runs);
         self.paces.sent(runs, self.stream.throttle.limits(), now_ms);
         self.event_due_ms = now_ms + EVENT_EVERY_MS;
-        Ok(Delivery::Event(Event {
+        let event = Event {
             records,
             continuation: self.reader.passed_sequence().saturating_sub(1),
             millis_behind_latest: self.reader.millis_behind_latest(),
             children,
-        }))
+        };
+        self.stream.count_event(&event);
+        Ok(Delivery::Event(event))
     }
 
     /// Like [`Subscription::next`], for async code: where there is nothing, the task's waker is called when there is.

@@ -9,13 +9,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::chunk::RunView;
 use super::pack::Packer;
 use super::reader::{Reader, Step};
 use super::single::Single;
 use super::{Stream, StreamInner};
 use crate::error::{Error, Result};
-use crate::format::record::RECORD_HEADER_BYTES;
 use crate::limits::{Demand, LimitPolicy, ReadTank, Refusal, ShardLimits, WriteTank};
 use crate::shard::{ShardId, ShardMap};
 use crate::sync::Mutex;
@@ -51,16 +49,16 @@ impl Throttle {
         throttle
     }
 
+    /// The limits that hold.
+    pub fn limits(&self) -> ShardLimits {
+        self.tanks.lock().limits
+    }
+
     /// From now these limits hold; every shard begins with full tanks.
     pub fn set(&self, policy: LimitPolicy) {
         let limits = policy.limits();
         *self.tanks.lock() = Tanks { limits, ..Tanks::default() };
         self.writes_are_limited.store(!limits.writes_are_free(), Ordering::Release);
-    }
-
-    /// The limits that hold.
-    pub fn limits(&self) -> ShardLimits {
-        self.tanks.lock().limits
     }
 
     /// Whether writes must be admitted.
@@ -128,8 +126,9 @@ impl StreamInner {
         if !self.throttle.limits_writes() {
             return Ok(true);
         }
-        let Single { shard, bytes } = single;
+        let Single { shard, bytes, .. } = single;
         let Err(refusal) = self.throttle.admit(shard, bytes, self.now_ms()) else { return Ok(true) };
+        self.meter.refused_in([(shard, 1)]);
         let error = self.exceeded(shard, refusal);
         let Some(refused) = refused else { return Err(error) };
         refused.push(Refused { index: 0, error });
@@ -137,28 +136,35 @@ impl StreamInner {
     }
 
     /// Admits what the packer was loaded with by this map: all of it, or, where `refused` is given, each record for
-    /// itself. What is refused then leaves the packer.
+    /// itself. What is refused then leaves the packer; returns how many records that were.
     pub(super) fn admit_packed(
         &self,
         packer: &mut Packer,
         map: &ShardMap,
         refused: Option<&mut Vec<Refused>>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         if !self.throttle.limits_writes() {
-            return Ok(());
+            return Ok(0);
         }
         let now_ms = self.now_ms();
         let Some(refused) = refused else {
             let admitted = self.throttle.admit_all(packer.sizes(map), now_ms);
-            return admitted.map_err(|(shard, refusal)| self.exceeded(shard, refusal));
+            let Err((shard, refusal)) = admitted else { return Ok(0) };
+            self.meter.refused_in([(shard, packer.sizes(map).filter(|(of, _)| *of == shard).count() as u64)]);
+            return Err(self.exceeded(shard, refusal));
         };
+        let mut refused_by_shard = BTreeMap::<ShardId, u64>::new();
         packer.keep(map, |index, shard, bytes| {
             let verdict = self.throttle.admit(shard, bytes, now_ms);
             let is_admitted = verdict.is_ok();
+            if !is_admitted {
+                *refused_by_shard.entry(shard).or_default() += 1;
+            }
             refused.extend(verdict.err().map(|refusal| Refused { index, error: self.exceeded(shard, refusal) }));
             is_admitted
         });
-        Ok(())
+        self.meter.refused_in(refused_by_shard.iter().map(|(shard, records)| (*shard, *records)));
+        Ok(refused_by_shard.values().sum())
     }
 }
 
@@ -171,7 +177,10 @@ impl Stream {
     pub fn admit_read(&self, shard: u32) -> Result<()> {
         let (shard, now_ms) = (ShardId(shard), self.0.now_ms());
         let admitted = self.0.throttle.with_reads(shard, now_ms, |tank| tank.admit(now_ms));
-        admitted.map_err(|refusal| self.0.exceeded(shard, refusal))
+        admitted.map_err(|refusal| {
+            self.0.meter.refused_out(shard);
+            self.0.exceeded(shard, refusal)
+        })
     }
 
     /// Charges what a read that was admitted has found, in bytes of key and data: beyond what is left of the second, it
@@ -205,14 +214,8 @@ impl Reader {
         stream.admit_read(shard)?;
         let step = self.next(records_max, bytes_max)?;
         if let Step::Chunk(chunk) = &step {
-            stream.charge_read(shard, chunk.runs.iter().map(bytes_of).sum());
+            stream.charge_read(shard, chunk.runs.iter().map(|run| run.flow().bytes).sum());
         }
         Ok(step)
     }
-}
-
-/// The bytes of a run's keys and data.
-pub(super) fn bytes_of(run: &RunView) -> u64 {
-    let headers = u64::from(run.records) * RECORD_HEADER_BYTES as u64;
-    u64::from(run.payload.end - run.payload.start).saturating_sub(headers)
 }
