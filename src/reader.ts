@@ -105,6 +105,17 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
     return this.#endedBehind ?? mapped(() => this.#native.continuation())
   }
 
+  /** Milliseconds after which {@link lookAgain} may find more though no bell rang. @internal */
+  get waitMs(): number {
+    return this.#state === 'open' ? mapped(() => this.#native.waitMs()) : Number.POSITIVE_INFINITY
+  }
+
+  /** Looks whether there is something for those who wait. @internal */
+  lookAgain(): void {
+    this.#setup.bell.forget(this.#wake)
+    this.#wake()
+  }
+
   /** The next batch. Waits at the tail when the reader follows; several calls may wait at once. */
   next(): Promise<IteratorResult<Batch<T>>> {
     try {

@@ -220,7 +220,7 @@ export class Stream<T = Uint8Array> extends StreamSettings {
   /**
    * Registers a consumer, which reads through pipes of its own. It is durable when the promise resolves.
    *
-   * Rejects with `ERR_MILLRACE_CONSUMER_EXISTS`, `ERR_MILLRACE_LIMIT_EXCEEDED` (1,000 consumers and queues a stream),
+   * Rejects with `ERR_MILLRACE_CONSUMER_EXISTS`, `ERR_MILLRACE_LIMIT_EXCEEDED` (1,000 consumers and queues a stream, 20 under `aws`),
    * `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
    *
    * @example

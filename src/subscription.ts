@@ -117,8 +117,12 @@ export class Subscription<T = Uint8Array>
       return this.#reader.ended ? this.#end() : { done: false, value: this.#emptyEvent() }
     }
     this.#asked ??= this.#ask()
-    const result = await this.#within(this.#asked, EVENT_EVERY_MS)
+    const result = await this.#within(this.#asked, EVENT_EVERY_MS).catch((error) => {
+      this.#asked = undefined
+      throw error
+    })
     if (result === undefined) return { done: false, value: this.#emptyEvent() }
+    this.#asked = undefined
     return result.done === true ? this.#end() : { done: false, value: eventOf(result.value) }
   }
 
@@ -139,16 +143,14 @@ export class Subscription<T = Uint8Array>
 
   /** What was asked for, or `undefined` when it has not come after so many milliseconds. */
   async #within(asked: Promise<IteratorResult<Batch<T>>>, ms: number): Promise<IteratorResult<Batch<T>> | undefined> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, ms, undefined)))
-    let isLate = false
-    try {
-      const result = await Promise.race([asked, late])
-      isLate = result === undefined
-      return result
-    } finally {
-      clearTimeout(timer)
-      if (!isLate) this.#asked = undefined
+    const due = performance.now() + ms
+    for (;;) {
+      const left = due - performance.now()
+      const result = await before(asked, Math.max(0, Math.min(left, this.#reader.waitMs)))
+      if (result !== undefined) return result
+      if (performance.now() >= due) return undefined
+      // The stream's limits may let more pass by now.
+      this.#reader.lookAgain()
     }
   }
 
@@ -162,4 +164,15 @@ export class Subscription<T = Uint8Array>
 function eventOf<T>(records: Batch<T>): SubscriptionEvent<T> {
   const continuationSequenceNumber = records.sequenceNumber(records.length - 1)
   return { records, continuationSequenceNumber, millisBehindLatest: records.millisBehindLatest }
+}
+
+/** What a promise comes to, or `undefined` when it has not after so many milliseconds. */
+async function before<R>(promise: Promise<R>, ms: number): Promise<R | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, ms, undefined)))
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

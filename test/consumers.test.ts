@@ -232,3 +232,16 @@ test('a subscription of a shard that is split ends with its children, and one of
   }
   for (const values of byKey.values()) expect(values).toEqual(values.toSorted((a, b) => a - b))
 })
+
+test('a consumer is pushed a shard at the pace of the limits, and nothing is lost', async () => {
+  const millrace = await openStore()
+  const limits = { fanOutBytesPerSecond: 200_000 }
+  const stream = await millrace.createStream('paced', { durability: 'os', limits })
+  for (let i = 0; i < 600; i += 1) stream.append({ partitionKey: `key-${i}`, data: new Uint8Array(1000) })
+  await stream.flush()
+  const consumer = await stream.registerConsumer('slow')
+  const started = performance.now()
+  const { seen } = await follow(consumer, 600, { from: 'TRIM_HORIZON', maxBytes: 50_000 })
+  expect(seen).toEqual(keys(600))
+  expect(performance.now() - started).toBeGreaterThan(1500)
+}, 30_000)

@@ -114,6 +114,14 @@ impl Source {
         }
     }
 
+    /// After how many milliseconds to look again though nothing changed.
+    pub fn wait_ms(&mut self) -> f64 {
+        match self {
+            Source::Reader(_) => f64::INFINITY,
+            Source::Subscription(subscription) => subscription.idle().as_secs_f64() * 1_000.0,
+        }
+    }
+
     /// The reader below.
     pub fn reader(&self) -> &Reader {
         match self {

@@ -168,6 +168,12 @@ impl NativeReader {
         })
     }
 
+    /// After how many milliseconds to look again though no wake-up came: limits may let more pass then.
+    #[napi(catch_unwind)]
+    pub fn wait_ms(&self) -> napi::Result<f64> {
+        self.with(|open| Ok(open.source.wait_ms()))
+    }
+
     /// Holds the segment that the last descriptors point into.
     #[napi(catch_unwind)]
     pub fn hold_segment(&self, env: Env) -> napi::Result<NativeSegment> {

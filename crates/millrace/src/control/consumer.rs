@@ -11,9 +11,12 @@ use super::state::State;
 use super::stream::StreamEntry;
 use super::tags::{Tags, validate_tags};
 use crate::error::{Error, Kind, Result};
+use crate::limits::LimitPolicy;
 
 /// How many consumers and queues a stream can have.
 const CONSUMERS_MAX: usize = 1_000;
+/// How many it can have under the limits of AWS.
+const CONSUMERS_MAX_AWS: usize = 20;
 
 /// A registered consumer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,11 +47,12 @@ impl StreamEntry {
     /// Whether there is room for one more consumer or queue.
     pub(super) fn validate_room(&self) -> Result<()> {
         let (consumers, queues) = (self.consumers.len(), self.queues.len());
-        if consumers + queues < CONSUMERS_MAX {
+        let most = if self.config.limits == LimitPolicy::Aws { CONSUMERS_MAX_AWS } else { CONSUMERS_MAX };
+        if consumers + queues < most {
             return Ok(());
         }
         let message = format!(
-            "stream {}: expected at most {CONSUMERS_MAX} consumers and queues together, got one more than \
+            "stream {}: expected at most {most} consumers and queues together, got one more than \
              {consumers} consumers and {queues} queues; deregister or delete one",
             self.name
         );
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
     use crate::control::command::Command;
     use crate::control::command::tests::check_golden;
-    use crate::control::{CreateStream, DeleteStream, StreamConfig};
+    use crate::control::{CreateStream, DeleteStream, SetLimits, StreamConfig};
 
     fn tags() -> Tags {
         Tags::from([("team".into(), "ads".into())])
@@ -230,6 +234,9 @@ mod tests {
         let all: Vec<_> = (0..CONSUMERS_MAX).map(|index| register(&index.to_string())).collect();
         assert_eq!(refusal(&with_stream(&all), register("more")), Kind::LimitExceeded);
         assert!(with_stream(&all[1..]).validate(&register("more")).is_ok());
+        let few = all[..CONSUMERS_MAX_AWS].iter().cloned();
+        let limited = std::iter::once(SetLimits { id: 1, limits: LimitPolicy::Aws }.into()).chain(few);
+        assert_eq!(refusal(&with_stream(&limited.collect::<Vec<_>>()), register("more")), Kind::LimitExceeded);
     }
 
     #[test]

@@ -279,8 +279,10 @@ fn exists(stream: &str, name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capacity::CapacityMode;
     use crate::control::command::Command;
     use crate::control::command::tests::check_golden;
+    use crate::control::settings::SetMode;
     use crate::control::{CreateStream, StreamConfig};
 
     fn create(name: &str, queue_id: u64) -> Command {
@@ -361,6 +363,16 @@ mod tests {
             let error = update(seconds, dead_letters).expect_err("outside of the limits");
             assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
         }
+    }
+
+    #[test]
+    fn a_stream_with_queues_does_not_become_provisioned() {
+        let to = |mode, at_ms| Command::from(SetMode { id: 1, mode, at_ms });
+        let mut state = with_stream(&[create("a", 2), to(CapacityMode::OnDemand, 1)]);
+        let back = to(CapacityMode::Provisioned, 2);
+        assert_eq!(state.validate(&back).expect_err("it has a queue").kind(), Kind::InvalidArgument);
+        state.apply(&DeleteQueue { id: 1, queue: "a".into() }.into()).expect("created");
+        state.apply(&back).expect("it has none");
     }
 
     #[test]

@@ -71,6 +71,13 @@ impl Step for SetMode {
             let message = format!("expected another capacity mode than the stream has, got {:?} again", self.mode);
             return Err(Error::new(Kind::InvalidArgument, message));
         }
+        if self.mode == CapacityMode::Provisioned && !entry.queues.is_empty() {
+            let count = entry.queues.len();
+            let message = format!(
+                "expected a stream without queues to become provisioned, got one with {count}; delete them first"
+            );
+            return Err(Error::new(Kind::InvalidArgument, message));
+        }
         entry.capacity.check_switch(self.at_ms)
     }
 

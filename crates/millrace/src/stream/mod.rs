@@ -7,6 +7,7 @@ pub mod description;
 pub(crate) mod expiry;
 mod measured;
 mod on_demand;
+mod pace;
 pub(crate) mod pack;
 mod places;
 pub mod queues;

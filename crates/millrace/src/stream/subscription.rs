@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::chunk::Chunk;
+use super::pace::Paces;
 use super::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
 use super::{Stream, StreamInner};
 use crate::error::{Error, Kind, Result};
@@ -69,6 +70,7 @@ pub struct Subscription {
     doorbell: Arc<Doorbell>,
     registration: Option<Registration>,
     event_due_ms: u64,
+    paces: Paces,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -220,6 +222,7 @@ impl Stream {
             doorbell: Arc::default(),
             registration: None,
             event_due_ms: started_ms,
+            paces: Paces::default(),
         })
     }
 }
@@ -234,17 +237,18 @@ impl Subscription {
     /// `StreamDeleting`, `Io`.
     pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Delivery> {
         self.slot.check_open()?;
-        let step = self.reader.next_uncounted(records_max, bytes_max)?;
-        let now_ms = self.stream.engine.environment.clock.monotonic_ms();
+        let clock = &self.stream.engine.environment.clock;
+        let now_ms = clock.monotonic_ms();
+        let pace_ms = self.paces.wait_ms(now_ms);
+        let step = if pace_ms > 0 { Step::AtTail } else { self.reader.next_uncounted(records_max, bytes_max)? };
         let (records, children) = match step {
             Step::Chunk(chunk) => (Some(chunk), None),
             Step::EndOfShard(children) => (None, Some(children)),
             Step::AtTail if now_ms >= self.event_due_ms => (None, None),
-            Step::AtTail => {
-                let wait_ms = self.event_due_ms - now_ms;
-                return Ok(Delivery::Wait(self.stream.engine.environment.clock.wait_for(wait_ms)));
-            }
+            Step::AtTail => return Ok(Delivery::Wait(self.idle())),
         };
+        let runs = records.as_ref().map_or(&[][..], |chunk| &chunk.runs);
+        self.paces.sent(runs, self.stream.throttle.limits(), now_ms);
         self.event_due_ms = now_ms + EVENT_EVERY_MS;
         let event = Event {
             records,
@@ -257,7 +261,7 @@ impl Subscription {
     }
 
     /// Like [`Subscription::next`], for async code: where there is nothing, the task's waker is called when there is.
-    /// That an event is due without records ([`Subscription::idle`]) is the caller's timer to tell.
+    /// That time alone brings an event ([`Subscription::idle`]) is the caller's timer to tell.
     ///
     /// # Errors
     /// As [`Subscription::next`].
@@ -288,11 +292,15 @@ impl Subscription {
         &self.reader
     }
 
-    /// How long it may be until an event is due without records.
+    /// After how long to look again though nothing changed: an event is due without records, or the stream's limits let
+    /// the next one pass.
     #[must_use]
-    pub fn idle(&self) -> Duration {
+    pub fn idle(&mut self) -> Duration {
         let clock = &self.stream.engine.environment.clock;
-        clock.wait_for(self.event_due_ms.saturating_sub(clock.monotonic_ms()))
+        let now_ms = clock.monotonic_ms();
+        let due_ms = self.event_due_ms.saturating_sub(now_ms);
+        let pace_ms = self.paces.wait_ms(now_ms);
+        clock.wait_for(if pace_ms > 0 { due_ms.min(pace_ms) } else { due_ms })
     }
 
     /// Goes on behind the damage at which [`Subscription::next`] stopped.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use millrace::clock::ManualClock;
+use millrace::limits::{LimitPolicy, ShardLimits};
 use millrace::{
     Delivery, Durability, Engine, Event, Kind, Result, StartAt, Stream, StreamConfig, SubscribeOptions, Subscription,
     Tags,
@@ -300,4 +301,31 @@ fn a_slow_consumer_catches_up_from_the_log_while_fifty_others_keep_up() {
     let second = event(&mut slow, 1).expect("more");
     assert_eq!(second.millis_behind_latest, 250);
     assert_eq!(drain(&mut slow, 1_000).0.len(), 3_998);
+}
+
+#[test]
+fn a_consumer_is_pushed_a_shard_no_faster_than_the_limits_say_and_no_other_waits_for_it() {
+    const RATE: u64 = 2 << 20;
+    let fan_out = ShardLimits { fan_out_bytes_per_second: Some(RATE), ..ShardLimits::default() };
+    let world = World::registered(StreamConfig { limits: LimitPolicy::Custom(fan_out), ..os() });
+    world.stream.register_consumer("audit", Tags::new()).expect("registered");
+    let data = vec![b'7'; 1_021];
+    let records: Vec<_> = (0..6 << 10).map(|_| ("key", &data[..])).collect();
+    append(&world.stream, &records).expect("appended");
+    let mut subscription = world.subscribe(from(StartAt::TrimHorizon));
+    let mut audit = world.stream.subscribe("audit", from(StartAt::TrimHorizon)).expect("subscribed");
+    let (mut pushed, mut waited_ms) = (0_u64, 0_u64);
+    while pushed < 6 << 20 {
+        match subscription.next(10_000, 256 << 10).expect("open") {
+            Delivery::Event(event) => pushed += records_of(&event).len() as u64 * 1_024,
+            Delivery::Wait(wait) => {
+                let wait_ms = u64::try_from(wait.as_millis()).expect("short");
+                world.clock.advance_ms(wait_ms);
+                waited_ms += wait_ms;
+            }
+        }
+        assert!(pushed <= RATE + (256 << 10) + RATE * waited_ms / 1_000, "{pushed} bytes in {waited_ms} ms");
+    }
+    assert!((1_700..=2_100).contains(&waited_ms), "{waited_ms} ms for the 4 MiB beyond the first second's worth");
+    assert!(event(&mut audit, 10_000).is_some(), "a consumer's pace is its own");
 }
