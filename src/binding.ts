@@ -9,6 +9,7 @@ export {
   NativeNotifier,
   NativeStop,
   externalBuffersAllowed,
+  observeStore,
   readerNext,
   readerPollFor,
   repairStore,

@@ -41,6 +41,22 @@ export type {
   StreamSummary,
   WarmThroughput,
 } from './options.js'
+export { retryPutMany, type PartialPuts } from './retry-puts.js'
 export { retry, type RetryOptions } from './retry.js'
+export type {
+  Advice,
+  Flow,
+  HotKey,
+  HotShard,
+  KeyMetrics,
+  Latencies,
+  Observation,
+  OperationMetrics,
+  Passed,
+  ReplayedMetrics,
+  ShardMetrics,
+  StreamMetrics,
+  SubscriptionMetrics,
+} from './metrics.js'
 export type { RepairedStream, RepairOptions, RepairReport } from './repair.js'
 export type { Damage, VerifyOptions, VerifyReport } from './verify.js'

@@ -3,13 +3,14 @@
  *
  * Handles are per environment; worker threads that open the same directory share one engine in the native module.
  */
-import { NativeEngine, externalBuffersAllowed, verifyStore } from './binding.js'
+import { NativeEngine, externalBuffersAllowed, observeStore, verifyStore } from './binding.js'
 import { checkName, checkWhole } from './checks.js'
 import { checkCodec, raw, type Codec } from './codec.js'
 import { describeSummary, nativeDurability } from './describe.js'
 import { retentionHours } from './duration.js'
 import { MillraceError, aborted, closed, fromNative, mapped, mappedAsync } from './errors.js'
 import { listen, notifier, unlisten } from './events.js'
+import { parseObservation, type Observation, type StreamMetrics } from './metrics.js'
 import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
@@ -102,6 +103,26 @@ export class Millrace implements AsyncDisposable {
     checkName('from', from)
     checkName('to', to)
     return await repair(from, to, options)
+  }
+
+  /**
+   * Looks at the figures of the process that has the store in `directory` open, without a claim on it: what `millrace top`
+   * shows. They are up to a second old. In another container, or on another host, no process is seen.
+   *
+   * Rejects with `ERR_MILLRACE_NOT_A_STORE`, `ERR_MILLRACE_FORMAT_NEWER`, `ERR_MILLRACE_READ_ONLY` or `ERR_MILLRACE_IO`.
+   *
+   * @example
+   * const { pid, streams } = await Millrace.observe('./data')
+   */
+  static async observe(directory: string): Promise<Observation> {
+    checkName('directory', directory)
+    return parseObservation(await mappedAsync(() => observeStore(directory)))
+  }
+
+  /** Metrics of the streams that were opened with this handle; see {@link Stream.metrics}. */
+  metrics(): StreamMetrics[] {
+    this.#checkOpen()
+    return [...this.#opened.values()].map((stream) => stream.metrics())
   }
 
   /** What was noticed and repaired, or works in a slower mode: sentences for a log. */

@@ -17,6 +17,8 @@ import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
 import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
 import { Bell, notifier } from './events.js'
+import type { Advice, ReplayedMetrics, StreamMetrics } from './metrics.js'
+import { parseAdvice, parseMetrics, parseReplayed } from './metrics.js'
 import type {
   PutRecord,
   ReadOptions,
@@ -304,6 +306,42 @@ export class Stream<T = Uint8Array> extends StreamSettings {
   override describe(): StreamDescription {
     this.#checkOpen()
     return describeStream(mapped(() => this.#setup.native.describe()))
+  }
+
+  /**
+   * What has happened in the stream since it was opened: totals, rates, durations, ages and heavy keys, for the stream
+   * and each shard. All threads of the process count together.
+   *
+   * @example
+   * const { incoming, keys } = clicks.metrics()
+   * console.log(incoming.minute.records, 'records a second, most of', keys[0]?.key)
+   */
+  metrics(): StreamMetrics {
+    this.#checkOpen()
+    return parseMetrics(mapped(() => this.#setup.native.metrics()))
+  }
+
+  /**
+   * What to do about the load of the last minute: which hot shard to split and where, which key to spread over several,
+   * which cold neighbours to merge. Empty where all is well.
+   *
+   * @example
+   * for (const { text } of clicks.advise()) console.log(text)
+   */
+  advise(): Advice[] {
+    this.#checkOpen()
+    return parseAdvice(mapped(() => this.#setup.native.advise()))
+  }
+
+  /**
+   * Metrics and advice from the records themselves, those of the last minute before the newest one: for a store that was
+   * opened only now. It reads that minute, in a thread of its own.
+   *
+   * Rejects with `ERR_MILLRACE_CORRUPT`, `ERR_MILLRACE_IO`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
+   */
+  async replayMetrics(): Promise<ReplayedMetrics> {
+    this.#checkOpen()
+    return parseReplayed(await mappedAsync(() => this.#setup.native.replayMetrics()))
   }
 
   /**

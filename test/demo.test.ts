@@ -14,7 +14,7 @@ import { Output } from '../src/cli/output.js'
 import { CHILD_MS_MAX } from './support.js'
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
-const CHECKS = 13
+const CHECKS = 17
 
 interface DemoResult {
   readonly ok: boolean

@@ -1,6 +1,7 @@
 /** Trying again: when, how long after, and when no more. */
 import { expect, test, vi } from 'vitest'
-import { MillraceError, retry, type RetryOptions } from '../src/index.js'
+import { MillraceError, retry, retryPutMany, type PutOutcome, type PutRecord, type RetryOptions } from '../src/index.js'
+import { allRecords, bytes, openStore } from './store.js'
 
 const full = (): MillraceError => new MillraceError('ERR_MILLRACE_BACKPRESSURE', 'no room')
 
@@ -145,4 +146,59 @@ test.each([
   const work = vi.fn<Work>()
   await expect(retry(work, options)).rejects.toMatchObject({ code: 'ERR_MILLRACE_INVALID_ARGUMENT' })
   expect(work).not.toHaveBeenCalled()
+})
+
+const throttled = (retryAfterMs: number): MillraceError =>
+  new MillraceError('ERR_MILLRACE_THROUGHPUT_EXCEEDED', 'too fast', { retryAfterMs })
+
+/** Takes so many records at a time, and refuses the others with the pauses that it is told. */
+function narrow(admits: number, pausesMs: readonly number[]) {
+  const batches: string[][] = []
+  const putMany = async (records: Iterable<PutRecord<Uint8Array>>): Promise<PutOutcome[]> => {
+    const keys = [...records].map(({ partitionKey }) => partitionKey)
+    batches.push(keys)
+    return keys.map((key, i) =>
+      i < admits
+        ? { ok: true, shardId: 'shardId-000000000000', sequenceNumber: key }
+        : { ok: false, error: throttled(pausesMs[i % pausesMs.length] as number) },
+    )
+  }
+  return { batches, stream: { putMany } }
+}
+
+const letters = [...'abcde'].map((partitionKey) => ({ partitionKey, data: bytes('x') }))
+
+test('only the records that were refused are put again, after the longest pause that one asks for', async () => {
+  const { pauses, options } = time()
+  const { batches, stream } = narrow(2, [10, 300, 20])
+  const outcomes = await retryPutMany(stream, letters, { ...options, minDelayMs: 0 })
+  expect(batches.map((keys) => keys.join(''))).toEqual(['abcde', 'cde', 'e'])
+  expect(outcomes.map((outcome) => (outcome.ok ? outcome.sequenceNumber : 'refused'))).toEqual([...'abcde'])
+  expect(pauses).toEqual([300, 20])
+})
+
+test('what is refused to the end stands among the outcomes, and no promise rejects for it', async () => {
+  const { options } = time()
+  const { batches, stream } = narrow(1, [10])
+  const outcomes = await retryPutMany(stream, letters, { ...options, attempts: 2 })
+  expect(batches).toHaveLength(2)
+  expect(outcomes.map(({ ok }) => ok)).toEqual([true, true, false, false, false])
+})
+
+test('an error of the whole batch comes out as it is', async () => {
+  const { options } = time()
+  const failed = new MillraceError('ERR_MILLRACE_INVALID_KEY', 'empty')
+  await expect(retryPutMany({ putMany: () => Promise.reject(failed) }, letters, options)).rejects.toBe(failed)
+})
+
+test('a stream with limits gets all records in the end', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('narrow', { limits: { writeRecordsPerSecond: 200 } })
+  const records = Array.from({ length: 300 }, (_, i) => ({ partitionKey: `k${i}`, data: bytes('x') }))
+  const outcomes = await retryPutMany(stream, records)
+  expect(outcomes.every(({ ok }) => ok)).toBe(true)
+  expect(await allRecords(stream.read({ from: 'TRIM_HORIZON', follow: false }))).toHaveLength(300)
+  const { incoming } = stream.metrics()
+  expect(incoming.total.records).toBe(300)
+  expect(incoming.total.throttled).toBeGreaterThanOrEqual(100)
 })

@@ -22,6 +22,7 @@ import { registerShards } from './commands/shards.js'
 import { registerSubscribe } from './commands/subscribe.js'
 import { registerTag } from './commands/tag.js'
 import { registerTail } from './commands/tail.js'
+import { registerTop } from './commands/top.js'
 import { registerVerify } from './commands/verify.js'
 import { EXIT_CODES_HELP } from './exit.js'
 
@@ -49,6 +50,7 @@ export function program(done: (exitCode: number) => void): Command {
   registerPut(command, register)
   registerIngest(command, register)
   registerTail(command, register)
+  registerTop(command, register)
   registerExport(command, register)
   registerShards(command, register)
   registerReshard(command, register)

@@ -19,6 +19,11 @@ pub trait Clock: Send + Sync + Debug {
     /// Milliseconds since some fixed moment of this clock's own. It never goes back; only differences mean something.
     fn monotonic_ms(&self) -> u64;
 
+    /// The same in nanoseconds, as exactly as the clock can tell: for durations.
+    fn monotonic_ns(&self) -> u64 {
+        self.monotonic_ms().saturating_mul(1_000_000)
+    }
+
     /// How long a thread waits until `ms` milliseconds of monotonic time have passed by this clock.
     fn wait_for(&self, ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -41,6 +46,10 @@ impl Clock for SystemClock {
 
     fn monotonic_ms(&self) -> u64 {
         u64::try_from(SystemClock::monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        u64::try_from(SystemClock::monotonic().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

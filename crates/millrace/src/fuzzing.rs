@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::format::Position;
 use crate::format::queue::{Progress, QueueSnapshot};
 use crate::log::draft::Place;
+use crate::metrics::published::{self, Published};
 use crate::queue::state::QueueState;
 use crate::shard::ShardMap;
 use crate::store;
@@ -34,6 +35,24 @@ pub fn replay_queue(snapshot: &QueueSnapshot, steps: &[Progress]) -> Result<Queu
 /// The id in a line of `MILLRACE`.
 pub fn decode_identity(line: &[u8]) -> Result<String> {
     store::decode_identity("fuzzing".as_ref(), line).map(|identity| identity.store_id)
+}
+
+/// The figures in the bytes of `METRICS`.
+#[must_use]
+pub fn decode_published(bytes: &[u8]) -> Option<Published> {
+    Published::decode(bytes)
+}
+
+/// The bytes of figures.
+#[must_use]
+pub fn encode_published(published: &Published) -> Vec<u8> {
+    published.encode()
+}
+
+/// A text behind the header that fits it.
+#[must_use]
+pub fn frame_published(json: &[u8]) -> Vec<u8> {
+    published::framed(json)
 }
 
 /// What a line of `LOCK` tells of the holder.

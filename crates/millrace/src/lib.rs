@@ -45,7 +45,9 @@ pub use log::segment::{SegmentFile, SegmentHold, SegmentView};
 pub use log::{Finding, Meaning, Shards};
 pub use queue::{Lane, Message, Queue, QueueMetrics, Receive, Received, Settled};
 pub use repair::{Damage, Repair, RepairedStream, repair};
+pub use store::observed::{Observed, observe};
 pub use stream::chunk::{Chunk, RunView};
+pub use stream::description::StreamDescription;
 pub use stream::pack::Placement;
 pub use stream::queues::QueueOptions;
 pub use stream::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
@@ -54,7 +56,7 @@ pub use stream::shards::ShardFilter;
 pub use stream::staged::{Staged, StagedRecords};
 pub use stream::subscription::{Delivery, Event, SubscribeOptions, Subscription};
 pub use stream::throttle::Refused;
-pub use stream::{Appended, Commit, Stream, StreamDescription};
+pub use stream::{Appended, Commit, Stream};
 #[cfg(shuttle)]
 pub use sync::checked::time_passes;
 pub use verify::{StoreVerification, Verification, verify};

@@ -154,6 +154,8 @@ fn commit_loop(shared: &Shared, clock: &dyn Clock) {
 pub(crate) trait Upkeep: Send + Sync {
     /// Prepares and seals for one stream.
     fn upkeep(&self, stream: u64);
+    /// Writes the figures that other processes read.
+    fn publish(&self);
     /// Lets time pass for the retention of all streams.
     fn expire(self: Arc<Self>);
     /// Lets on-demand streams follow their traffic.
@@ -164,12 +166,14 @@ pub(crate) trait Upkeep: Send + Sync {
 struct Wishes {
     streams: Vec<u64>,
     expiry_at_ms: u64,
+    publish_at_ms: Option<u64>,
     stop: bool,
 }
 
 /// What the keeper does in one go.
 struct Round {
     streams: Vec<u64>,
+    publishes: bool,
     expires: bool,
 }
 
@@ -177,19 +181,31 @@ impl Wishes {
     /// What there is to do by `now_ms`, if anything is.
     fn take(&mut self, now_ms: u64) -> Option<Round> {
         let expires = now_ms >= self.expiry_at_ms;
-        if self.streams.is_empty() && !expires {
+        let publishes = self.publish_at_ms.is_some_and(|at_ms| now_ms >= at_ms);
+        if self.streams.is_empty() && !expires && !publishes {
             return None;
+        }
+        if publishes {
+            self.publish_at_ms = None;
         }
         if expires {
             self.expiry_at_ms = now_ms + EXPIRY_EVERY_MS;
         }
-        Some(Round { streams: std::mem::take(&mut self.streams), expires })
+        Some(Round { streams: std::mem::take(&mut self.streams), publishes, expires })
+    }
+
+    /// When there is something to do at the latest.
+    fn next_ms(&self) -> u64 {
+        self.publish_at_ms.map_or(self.expiry_at_ms, |at_ms| at_ms.min(self.expiry_at_ms))
     }
 }
 
 impl Round {
     fn perform(self, upkeep: Arc<dyn Upkeep>) {
         self.streams.into_iter().for_each(|stream| upkeep.upkeep(stream));
+        if self.publishes {
+            upkeep.publish();
+        }
         if self.expires {
             Arc::clone(&upkeep).expire();
             upkeep.scale();
@@ -242,6 +258,12 @@ impl Keeper {
         Ok(())
     }
 
+    /// Publishes at this time of the monotonic clock.
+    pub fn publish_at(&self, at_ms: u64) {
+        self.bell.wishes.lock().publish_at_ms = Some(at_ms);
+        self.bell.changed.notify_one();
+    }
+
     /// Does all that there is to do by now; returns in how many rounds.
     pub fn serve(&self, upkeep: &Arc<dyn Upkeep>, clock: &dyn Clock) -> usize {
         let next = || self.bell.wishes.lock().take(clock.monotonic_ms());
@@ -268,7 +290,7 @@ fn keep_loop(bell: &Bell, upkeep: &Weak<dyn Upkeep>, clock: &dyn Clock) {
                 if let Some(round) = wishes.take(now_ms) {
                     break round;
                 }
-                let wait_ms = wishes.expiry_at_ms - now_ms;
+                let wait_ms = wishes.next_ms().saturating_sub(now_ms);
                 bell.changed.wait_for(&mut wishes, clock.wait_for(wait_ms));
             }
         };

@@ -44,6 +44,7 @@ pub enum Create {
 pub struct Store {
     path: PathBuf,
     identity: Identity,
+    since: String,
     _lock: Lock,
 }
 
@@ -98,17 +99,23 @@ impl Store {
             None => {
                 // The look before the lock may be out of date by now.
                 refuse_foreign(&path, create)?;
-                let identity = Identity::new(since, environment.entropy.random());
+                let identity = Identity::new(since.clone(), environment.entropy.random());
                 write_identity(&path, identity, &*environment.disk)?
             }
         };
-        Ok(Store { path, identity, _lock: lock })
+        Ok(Store { path, identity, since, _lock: lock })
     }
 
     /// The data directory: absolute, without symbolic links, so that equal paths mean the same store.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Since when this process holds it, as `LOCK` says.
+    #[must_use]
+    pub fn since(&self) -> &str {
+        &self.since
     }
 
     /// What tells this store from every other: 16 hexadecimal digits, random.
@@ -258,6 +265,7 @@ fn not_a_store(path: &Path, came: &str) -> Error {
 
 mod copy;
 mod lock;
+pub(crate) mod observed;
 pub(crate) use copy::{ReadStore, UnfinishedStore};
 use lock::Lock;
 #[cfg(fuzzing)]

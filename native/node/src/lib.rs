@@ -16,6 +16,7 @@ mod describe;
 mod engine;
 mod error;
 mod handles;
+mod metrics;
 mod notifier;
 mod queue;
 mod read_ahead;

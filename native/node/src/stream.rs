@@ -13,6 +13,7 @@ use crate::consumers::{ReadPlan, Source};
 use crate::describe::{NativeStreamDescription, describe, whole};
 use crate::error::{coded, coded_text, internal};
 use crate::handles::Table;
+use crate::metrics::{json, replayed, told};
 use crate::notifier::{Alarm, Bell, NativeNotifier};
 use crate::reader::{Delivery, NativeReader};
 use crate::shards::{NativeReshard, NativeShard, NativeShardFilter, describe_shards, hash_key};
@@ -316,6 +317,25 @@ impl NativeStream {
     pub fn plan_reshard(&self, change: NativeReshard) -> napi::Result<Vec<NativeShard>> {
         let planned = change.into_engine().and_then(|change| self.stream.plan_reshard(change));
         planned.map(|shards| describe_shards(&self.stream, &shards)).map_err(|error| coded(&error))
+    }
+
+    /// What has happened in the stream since it was opened, as JSON.
+    #[napi(catch_unwind)]
+    pub fn metrics(&self) -> napi::Result<String> {
+        json(&self.stream.metrics()).map_err(|error| coded(&error))
+    }
+
+    /// Both from the records of the log's last minute, as JSON.
+    #[napi(ts_return_type = "Promise<string>", catch_unwind)]
+    pub fn replay_metrics(&self) -> AsyncTask<Blocking<String>> {
+        let stream = self.stream.clone();
+        promise(move || replayed(&stream))
+    }
+
+    /// What to do about its load, as JSON.
+    #[napi(catch_unwind)]
+    pub fn advise(&self) -> napi::Result<String> {
+        told(&self.stream.advise()).map_err(|error| coded(&error))
     }
 
     /// A reader. The readers of one visibility share a wake-up, whose id is the `wake_id` of the first.

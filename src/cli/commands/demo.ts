@@ -7,6 +7,7 @@ import { Millrace } from '../../index.js'
 import { positiveInteger } from '../arguments.js'
 import type { Register } from '../command.js'
 import { FLIGHTS, openFlights } from '../demo/flights.js'
+import { hotStep } from '../demo/hot-step.js'
 import { ingestStep } from '../demo/ingest-step.js'
 import { killStep } from '../demo/kill-step.js'
 import { replayStep } from '../demo/replay-step.js'
@@ -40,7 +41,7 @@ Examples:
 export function registerDemo(program: Command, register: Register): void {
   const command = program
     .command('demo')
-    .description('ingest, follow, replay, kill and recover, on three million flights')
+    .description('ingest, follow, replay, split a hot shard, kill and recover, on three million flights')
     .option('-d, --data <dir>', 'directory for the store; it is kept (default: a temporary one)')
     .option('--keep', 'keep the temporary directory and say where it is')
     .option('--quick', `only ${QUICK_FLIGHTS} flights and ${KILLS.quick} kills`)
@@ -79,8 +80,10 @@ async function runSteps(session: Session, options: DemoOptions, directory: strin
     const stream = await store.createStream(FLIGHT_STREAM, { shards: options.shards, retention: '7d' })
     await store.createStream(WITNESS_STREAM, { shards: options.shards })
     const total = quick ? QUICK_FLIGHTS : FLIGHTS
-    const written = await ingestStep(report, stream, await openFlights(), { total, quiet, signal })
+    const flights = await openFlights()
+    const written = await ingestStep(report, stream, flights, { total, quiet, signal })
     await replayStep(report, stream, written, signal)
+    await hotStep(report, store, flights, signal)
   } finally {
     // The writing process needs the store for itself.
     await store.close()

@@ -2,7 +2,9 @@
 import type { Command } from 'commander'
 import type { StreamDescription } from '../../index.js'
 import type { Register } from '../command.js'
+import { UsageError } from '../exit.js'
 import { bytes, count, durability, fields, limits, plural, retention, table } from '../format.js'
+import { applyAdvice, hotReport } from '../hot.js'
 import { tagsText } from '../tags.js'
 import { Progress } from '../progress.js'
 import { commonOptions, openBytes, type CommandResult, type CommonOptions, type Session } from '../session.js'
@@ -10,12 +12,16 @@ import { countShards, shardChart, type ShardCount } from '../shard-count.js'
 
 interface DescribeOptions extends CommonOptions {
   readonly count?: true
+  readonly hot?: true
+  readonly apply?: true
 }
 
 const EXAMPLES = `
 Examples:
   $ millrace describe clicks
   $ millrace describe clicks --count        # reads the stream: records and bytes of each shard, as a chart
+  $ millrace describe clicks --hot          # the load of the log's last minute by shard and key, and what to do about it
+  $ millrace describe clicks --hot --apply  # and do it
   $ millrace describe clicks --json | jq '.shardList[].shardId'`
 
 /** Adds the command to the program. */
@@ -26,13 +32,23 @@ export function registerDescribe(program: Command, register: Register): void {
     .argument('<stream>', 'name of the stream')
   commonOptions(command)
     .option('-c, --count', 'read the stream and count records and bytes of each shard')
+    .option('--hot', "read the log's last minute and show hot shards, heavy keys and advice")
+    .option('--apply', 'with --hot: carry out the splits and merges that are advised')
     .addHelpText('after', EXAMPLES)
   register(command, describe)
 }
 
 async function describe(session: Session, options: DescribeOptions, name: string): CommandResult {
+  if (options.apply === true && options.hot !== true) throw new UsageError('--apply needs --hot')
   await session.withStore('existing', async (store) => {
     const stream = await openBytes(store, name)
+    if (options.hot === true) {
+      const replayed = await stream.replayMetrics()
+      const applied = options.apply === true ? await applyAdvice(stream, replayed.advice) : undefined
+      if (session.json) session.out.json(applied === undefined ? replayed : { ...replayed, applied })
+      else session.out.line(hotReport(replayed.metrics, replayed.advice, applied))
+      return
+    }
     const description = stream.describe()
     let counts: ShardCount[] | undefined
     if (options.count === true) {

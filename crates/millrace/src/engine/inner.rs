@@ -13,6 +13,7 @@ use crate::control::{
     CleanTail, Command, Durability, Horizon, ShardsChanged, StreamClosed, StreamConfig, StreamEntry, StreamOpened,
     StreamRemoved, StreamStatus,
 };
+use crate::disk::DiskFile;
 use crate::environment::{Environment, Service};
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
@@ -41,7 +42,10 @@ pub(crate) struct Inner {
     pub committer: Committer,
     pub(super) directory: PathBuf,
     segment_bytes_max: u32,
-    keeper: Arc<Keeper>,
+    pub(super) keeper: Arc<Keeper>,
+    /// The file of the figures, once there are any; whether the keeper has been asked to write them.
+    pub(super) figures: Mutex<Option<Arc<dyn DiskFile>>>,
+    pub(super) publishing: AtomicBool,
     pub(super) journal: Mutex<Journal>,
     packers: Mutex<Vec<Packer>>,
     pub(super) streams: Mutex<BTreeMap<u64, Arc<StreamInner>>>,
@@ -73,6 +77,8 @@ impl Inner {
             keeper: Arc::new(Keeper::new(&*environment.clock)),
             journal: Mutex::new(journal),
             packers: Mutex::new(Vec::new()),
+            figures: Mutex::new(None),
+            publishing: AtomicBool::new(false),
             streams: Mutex::new(BTreeMap::new()),
             queues: Mutex::new(BTreeMap::new()),
             warnings: Mutex::new(findings.iter().map(Finding::to_string).collect()),
@@ -292,6 +298,7 @@ impl Inner {
         drop(self.calls.write());
         self.keeper.stop();
         self.committer.stop();
+        self.withdraw_figures();
         let mut outcome = self.store_expiry_clock();
         outcome = outcome.and(self.close_queues());
         // Streams hold the engine; letting go of them here ends the circle.
@@ -436,6 +443,10 @@ impl Upkeep for Inner {
                 Ok(_) => {}
             }
         }
+    }
+
+    fn publish(&self) {
+        self.publish_figures();
     }
 
     fn expire(self: Arc<Self>) {

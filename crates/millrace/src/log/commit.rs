@@ -35,6 +35,7 @@ impl Log {
             let target = Position::new(writer.file.segment, writer.offset);
             (files, writer.unsynced.len(), target, writer.next_sequence)
         };
+        let begun_ns = self.environment.clock.monotonic_ns();
         for file in files {
             if let Err(error) = file.file.sync() {
                 let name = &self.config.name;
@@ -43,6 +44,8 @@ impl Log {
                 return Err(error);
             }
         }
+        let now_ns = self.environment.clock.monotonic_ns();
+        self.syncs.lock().record(now_ns.saturating_sub(begun_ns), now_ns / 1_000_000_000);
         self.writer.lock().unsynced.drain(..finished);
         self.durable.advance(target, next_sequence);
         self.notifier.notify(Change::Durable);

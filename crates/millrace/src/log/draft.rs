@@ -71,6 +71,11 @@ impl FrameDraft {
         draft
     }
 
+    /// The frame's runs, in their order.
+    pub fn runs(&self) -> &[RunEntry] {
+        &self.runs
+    }
+
     /// How many sequences the frame takes: those of its records, and of its changes of the shard map.
     pub fn sequences(&self) -> u64 {
         let own: u64 = self.runs.iter().map(|run| run.kind.own_sequences()).sum();

@@ -38,6 +38,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
+use crate::metrics::latency::{Latencies, Latency};
 use crate::sync::{Apart, Mutex, OnceLock, RwLock};
 use notify::Notifier;
 use prepare::Pace;
@@ -143,6 +144,7 @@ pub(crate) struct Log {
     writer: Apart<Mutex<Writer>>,
     // Held by the one who syncs.
     sync: Mutex<()>,
+    syncs: Mutex<Latency>,
     published: Apart<Reach>,
     durable: Apart<Reach>,
     segments: RwLock<Vec<Arc<Segment>>>,
@@ -215,6 +217,16 @@ impl Log {
              close and open the store again to go on"
         );
         Err(Error::new(Kind::Poisoned, message))
+    }
+
+    /// When the newest frame arrived, in milliseconds since 1970.
+    pub fn last_arrival_ms(&self) -> u64 {
+        self.writer.lock().last_arrival_ms
+    }
+
+    /// How long syncs took.
+    pub fn sync_latencies(&self) -> Latencies {
+        self.syncs.lock().read(self.environment.clock.monotonic_ms() / 1_000)
     }
 
     fn poison(&self, cause: &Error) {

@@ -295,6 +295,7 @@ impl Log {
             environment,
             writer: Apart(Mutex::new(writer)),
             sync: Mutex::new(()),
+            syncs: Mutex::default(),
             published: Apart(Reach::new(end, next_sequence)),
             durable: Apart(Reach::new(end, next_sequence)),
             segments: RwLock::new(segments),

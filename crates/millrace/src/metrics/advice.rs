@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::flow::Rate;
 use super::keys::KeyLoad;
 use crate::shard::{HashKey, HashRange, ShardId};
@@ -67,11 +69,13 @@ pub struct Loads<'a> {
 }
 
 /// A key and its part of a shard's load.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HotKey {
     /// The partition key.
     pub key: String,
     /// Its hash key.
+    #[serde(rename = "hashKey", serialize_with = "in_decimal")]
     pub hash: HashKey,
     /// Its part of the shard's load, 0 to 1, at least.
     pub share_of_shard: f64,
@@ -80,9 +84,11 @@ pub struct HotKey {
 }
 
 /// A shard that takes more than its part.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HotShard {
     /// The shard.
+    #[serde(rename = "shardId", serialize_with = "by_name")]
     pub shard: ShardId,
     /// What comes in, over the last minute; also what was refused.
     pub rate: Rate,
@@ -97,13 +103,15 @@ pub struct HotShard {
 }
 
 /// One thing to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Advice {
     /// Split a shard.
     Split {
         /// The hot shard.
         hot: HotShard,
         /// The first hash key of its second child.
+        #[serde(rename = "startingHashKey", serialize_with = "in_decimal")]
         at: HashKey,
         /// The part of its load that falls to the first child, 0 to 1, as far as keys were seen; the middle of the range
         /// where too few were.
@@ -121,8 +129,10 @@ pub enum Advice {
     /// Merge two shards.
     Merge {
         /// The shard with the lower hash keys.
+        #[serde(rename = "shardId", serialize_with = "by_name")]
         shard: ShardId,
         /// The one beside it.
+        #[serde(rename = "adjacentShardId", serialize_with = "by_name")]
         adjacent: ShardId,
         /// What comes in to both, over the last minute.
         rate: Rate,
@@ -315,6 +325,15 @@ impl fmt::Display for HotShard {
         }
         write!(f, ")")
     }
+}
+
+/// A hash key in JSON: more digits than a number there can have.
+fn in_decimal<S: Serializer>(hash: &HashKey, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&hash.0)
+}
+
+fn by_name<S: Serializer>(shard: &ShardId, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(shard)
 }
 
 /// A share as people read it.

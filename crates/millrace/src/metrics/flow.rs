@@ -17,6 +17,8 @@
 //! Memory: a block of eight shards is made when the first of them is touched, and costs 504 bytes a shard. Ten thousand
 //! shards that are all in use cost 5 MB each way.
 
+use serde::{Deserialize, Serialize};
+
 /// How many seconds are remembered one by one: the ten of a window, the one before, and the one that goes on.
 const FINE: usize = 12;
 /// How many tens of seconds are remembered: the six or seven of a window, and the one that goes on.
@@ -27,7 +29,8 @@ const COARSE_SECONDS: u64 = 10;
 const BLOCK_SHARDS: usize = 8;
 
 /// What has passed one way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Flow {
     /// Records.
     pub records: u64,
@@ -44,7 +47,8 @@ impl Flow {
         Flow { records, bytes, throttled: 0 }
     }
 
-    fn add(&mut self, more: Flow) {
+    /// Adds what passed besides.
+    pub fn add(&mut self, more: Flow) {
         self.records += more.records;
         self.bytes += more.bytes;
         self.throttled += more.throttled;
@@ -61,7 +65,8 @@ impl Flow {
 }
 
 /// What passes in a second, on average.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Rate {
     /// Records a second.
     pub records: f64,
@@ -72,7 +77,8 @@ pub struct Rate {
 }
 
 /// Totals, and the rates of the last whole second, ten seconds and minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Passed {
     /// Since the stream was opened.
     pub total: Flow,
@@ -155,8 +161,9 @@ struct Windows {
 pub struct Flows {
     /// The second in which counting began.
     born: u64,
-    /// The second of the last addition.
+    /// The second of the last addition, or the one in which counting began.
     second: u64,
+    touched: bool,
     fine: [Option<u64>; FINE],
     coarse: [Option<u64>; COARSE],
     whole: Box<Block<1>>,
@@ -170,6 +177,7 @@ impl Flows {
         let mut flows = Flows {
             born: second,
             second,
+            touched: false,
             fine: [None; FINE],
             coarse: [None; COARSE],
             whole: Box::default(),
@@ -180,14 +188,14 @@ impl Flows {
         flows
     }
 
-    /// Says what second it is, before anything that passed in it is added. Returns whether it is a new one.
+    /// Says what second it is, before anything that passed in it is added. Returns whether nothing was added in it yet.
     #[inline]
     pub fn tick(&mut self, second: u64) -> bool {
-        let new = second > self.second;
-        if new {
+        let is_first = second > self.second || !self.touched;
+        if is_first {
             self.keep(second);
         }
-        new
+        is_first
     }
 
     /// Adds what passed through a shard.
@@ -231,6 +239,10 @@ impl Flows {
     /// Keeps the totals as they are at the beginning of this second.
     #[cold]
     fn keep(&mut self, second: u64) {
+        self.touched = true;
+        if second <= self.second {
+            return;
+        }
         let fine = slot(second, FINE);
         self.fine[fine] = Some(second);
         let ten = second / COARSE_SECONDS;

@@ -4,6 +4,8 @@
 //! Quantiles are those of the last one to two minutes: two sets of buckets, and each minute the older one is emptied.
 //! Counts and sums are of all time. A set costs 1.3 kB and is made with the first call that is measured.
 
+use serde::{Deserialize, Serialize};
+
 /// How many buckets an octave is divided into.
 const STEPS: u64 = 8;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
@@ -14,7 +16,8 @@ const BUCKETS: usize = ((OCTAVE_MAX - STEP_BITS + 2) << STEP_BITS) as usize;
 const WINDOW_SECONDS: u64 = 60;
 
 /// How long the calls of one kind took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Latencies {
     /// How many calls were measured since the stream was opened.
     pub count: u64,

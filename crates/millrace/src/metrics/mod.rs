@@ -4,7 +4,11 @@
 //! thread or a timer.
 
 pub mod advice;
+mod age;
 pub mod flow;
 pub mod keys;
 pub mod latency;
-pub mod sampler;
+pub(crate) mod meter;
+pub mod published;
+pub mod report;
+mod sampler;

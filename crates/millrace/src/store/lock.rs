@@ -79,9 +79,9 @@ impl Lock {
 /// The text of `LOCK`: who holds the directory.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Holder {
-    pid: u32,
-    host: String,
-    since: String,
+    pub pid: u32,
+    pub host: String,
+    pub since: String,
 }
 
 impl fmt::Display for Holder {
@@ -93,6 +93,12 @@ impl fmt::Display for Holder {
 
 pub(crate) fn decode_holder(line: &[u8]) -> Option<Holder> {
     serde_json::from_slice(line).ok()
+}
+
+/// Whom `LOCK` names; it may be long gone.
+pub(super) fn named_holder(directory: &Path) -> Option<Holder> {
+    let file = open(directory, false).ok()?;
+    decode_holder(&first_line(&file).ok()?)
 }
 
 /// Opens the lock file, for a writer making it where it is missing.

@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
+use super::measured::flow_of;
 use super::pack::{Packer, Placement};
+use super::single::Single;
 use super::staged::Staged;
 use super::throttle::Refused;
 use super::{Appended, Commit, PACKER_BYTES_KEPT, Routes, Stream, single};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::format::Position;
+use crate::metrics::flow::Flow;
+use crate::metrics::meter::Seen;
 use crate::sync::atomic::Ordering;
 
 impl Stream {
@@ -89,24 +93,43 @@ impl Stream {
         placements: Option<&mut Vec<Placement>>,
         refused: Option<&mut Vec<Refused>>,
     ) -> Result<Position> {
+        let begun = self.0.meter.begin();
+        let written = self.write_single(batch, refused);
+        let Ok(Some((single, sequence, end))) = written else {
+            let is_throttled = written.as_ref().map_or_else(|error| error.kind() == Kind::ThroughputExceeded, |_| true);
+            self.0.meter.put_ended(1, Flow { throttled: u64::from(is_throttled), ..Flow::default() }, begun);
+            return written.map(|_| self.0.log.published());
+        };
+        let Single { shard, bytes, .. } = single;
+        let seen = || Seen { hash: single.hash(batch.keys), key: batch.keys, bytes };
+        if self.0.meter.appended_one(shard.0, bytes, begun, seen) {
+            self.0.engine.figures_changed();
+        }
+        if let Some(placements) = placements {
+            placements.push(Placement { shard: shard.0, sequence });
+        }
+        Ok(end)
+    }
+
+    /// Writes the frame of one record; returns its sequence and its end too, or nothing where it was refused.
+    fn write_single(
+        &self,
+        batch: Staged<'_>,
+        refused: Option<&mut Vec<Refused>>,
+    ) -> Result<Option<(Single, u64, Position)>> {
         let mut single = self.0.single.lock();
         let (draft, routes) = &mut *single;
         let mut loaded = single::load(draft, batch, self.0.record_bytes_max(), &routes.map)?;
         if !self.0.admit_single(loaded, refused)? {
-            return Ok(self.0.log.published());
+            return Ok(None);
         }
-        let appended = loop {
+        loop {
             if let Some(appended) = self.0.log.append_routed(draft, routes.generation)? {
-                break appended;
+                return Ok(Some((loaded, appended.first_sequence, appended.end)));
             }
             *routes = self.0.routes();
             loaded = single::load(draft, batch, self.0.record_bytes_max(), &routes.map)?;
-        };
-        let shard = loaded.shard;
-        if let Some(placements) = placements {
-            placements.push(Placement { shard: shard.0, sequence: appended.first_sequence });
         }
-        Ok(appended.end)
     }
 
     /// Appends any number of records, grouped by shard.
@@ -116,30 +139,41 @@ impl Stream {
         placements: Option<&mut Vec<Placement>>,
         refused: Option<&mut Vec<Refused>>,
     ) -> Result<Position> {
+        let begun = self.0.meter.begin();
         let mut packer = self.0.engine.take_packer();
         let routes = self.0.routes();
-        packer.load(batch, self.0.record_bytes_max(), &routes.map)?;
-        self.0.admit_packed(&mut packer, &routes.map, refused)?;
-        self.note_opened()?;
-        let end = self.append_frames(&mut packer, routes, batch, placements);
+        let mut passed = Flow::default();
+        let end = packer
+            .load(batch, self.0.record_bytes_max(), &routes.map)
+            .and_then(|()| self.0.admit_packed(&mut packer, &routes.map, refused))
+            .and_then(|throttled| {
+                passed.throttled = throttled;
+                self.note_opened()?;
+                self.append_frames(&mut packer, routes, batch, placements, &mut passed)
+            });
+        if end.as_ref().is_err_and(|error| error.kind() == Kind::ThroughputExceeded) {
+            passed.throttled = batch.count as u64;
+        }
+        self.0.meter.put_ended(batch.count, passed, begun);
         if batch.bytes() <= PACKER_BYTES_KEPT {
             self.0.engine.keep_packer(packer);
         }
         end
     }
 
-    /// Appends what the packer was loaded with; returns the end of the last frame. Where the shard map changes in
-    /// between, the frames that are in the log stay, and the rest is routed again.
+    /// Appends what the packer was loaded with; returns the end of the last frame, and adds to `passed` what is appended.
+    /// Where the shard map changes in between, the frames that are in the log stay, and the rest is routed again.
     fn append_frames(
         &self,
         packer: &mut Packer,
         mut routes: Arc<Routes>,
         batch: Staged<'_>,
         mut placements: Option<&mut Vec<Placement>>,
+        passed: &mut Flow,
     ) -> Result<Position> {
         let mut end = self.0.log.published();
         loop {
-            let known = placements.as_deref().map_or(0, Vec::len);
+            let (first, known) = (packer.done(), placements.as_deref().map_or(0, Vec::len));
             if !packer.next_frame(batch, &routes.map, placements.as_deref_mut()) {
                 return Ok(end);
             }
@@ -155,7 +189,18 @@ impl Stream {
                 placement.sequence += appended.first_sequence;
             }
             end = appended.end;
+            self.count_frame(packer, batch, first, passed);
         }
+    }
+
+    /// Tells the meter of the frame that the packer made last, of the records from `first` on.
+    fn count_frame(&self, packer: &Packer, batch: Staged<'_>, first: usize, passed: &mut Flow) {
+        let runs = packer.draft.runs().iter().map(|run| (run.shard, flow_of(run.records, run.payload_bytes)));
+        let records = packer.done() - first;
+        if self.0.meter.appended(records, runs.clone(), |index| packer.record(batch, first + index)) {
+            self.0.engine.figures_changed();
+        }
+        runs.for_each(|(_, flow)| passed.add(flow));
     }
 
     /// The first append after an open is noted in the control log, so that a crash is told from a clean close.

@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::measured::flow_of;
 use crate::error::Result;
 use crate::log::segment::SegmentFile;
+use crate::metrics::flow::Flow;
 use crate::shard::Shard;
 
 /// What [`Reader::next`](super::reader::Reader::next) came upon.
@@ -47,6 +49,14 @@ pub struct RunView {
     pub payload: Range<u32>,
     // Where the chunk has a copy of them.
     pub(super) read_at: Option<usize>,
+}
+
+impl RunView {
+    /// How many records these are, and the bytes of their keys and data.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        flow_of(self.records, self.payload.end - self.payload.start)
+    }
 }
 
 impl Chunk {

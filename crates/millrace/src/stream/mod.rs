@@ -3,13 +3,16 @@
 mod append;
 pub(crate) mod chunk;
 mod consumers;
+pub mod description;
 pub(crate) mod expiry;
+mod measured;
 mod on_demand;
 pub(crate) mod pack;
 mod places;
 pub mod queues;
 pub mod reader;
 mod reader_options;
+mod replayed;
 pub(crate) mod reshard;
 mod retention;
 mod scope;
@@ -29,7 +32,8 @@ use crate::log::draft::FrameDraft;
 use crate::log::notify::{Change, Registration, Wake};
 use crate::log::{Finding, Log};
 use crate::map::TailView;
-use crate::shard::{SequenceCodec, SequenceNumber, Shard, ShardId, ShardMap};
+use crate::metrics::meter::Meter;
+use crate::shard::{SequenceCodec, SequenceNumber, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
 use on_demand::Scaler;
@@ -53,39 +57,6 @@ pub enum Commit {
 pub struct Appended {
     /// The end of the appended records: acknowledged once [`Stream::acknowledged`] is there.
     pub end: Position,
-}
-
-/// What a stream is like at a moment.
-#[derive(Clone, Debug)]
-pub struct StreamDescription {
-    /// The name.
-    pub name: String,
-    /// The number, never given twice in a store.
-    pub id: u64,
-    /// When it was created, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// Its configuration at present.
-    pub config: StreamConfig,
-    /// All shards.
-    pub shards: Vec<Shard>,
-    /// How many segments its log has.
-    pub segments: usize,
-    /// The bytes of its frames, from the oldest segment to the tail.
-    pub bytes: u64,
-    /// The records of its sealed segments; what the active one holds is not counted yet.
-    pub sealed_records: u64,
-    /// When the oldest segment opened, in milliseconds since 1970.
-    pub oldest_ms: u64,
-    /// The end of what is published.
-    pub published: Position,
-    /// The end of what is durable.
-    pub durable: Position,
-    /// Whether a jump of the clock has paused the retention: see [`Engine::accept_clock`](crate::Engine).
-    pub expiry_is_paused: bool,
-    /// What an on-demand stream is warmed up for, in MiB/s, if it is.
-    pub warm_mib_per_second: Option<u32>,
-    /// What recovery found when the stream was opened.
-    pub findings: Vec<Finding>,
 }
 
 /// A shard map, and which of those that the log has had since it was opened.
@@ -122,6 +93,7 @@ pub(crate) struct StreamInner {
     deleting: AtomicBool,
     findings: Vec<Finding>,
     subscriptions: Subscriptions,
+    pub meter: Meter,
 }
 
 /// A stream of a store; cheap to clone, usable from any thread.
@@ -174,6 +146,8 @@ impl StreamInner {
             codec: SequenceCodec::new(entry.created_ms / 1_000, entry.id)?,
             routes: RwLock::new(routes),
             resharding: Mutex::new(()),
+            // Which records are looked at need not be secret, and a run that is repeated looks at the same ones.
+            meter: Meter::new(Arc::clone(&engine.environment.clock), entry.created_ms ^ entry.id.rotate_left(48)),
             engine,
             horizon: RwLock::new(entry.horizon),
             expiring: Mutex::new(()),
@@ -390,29 +364,5 @@ impl Stream {
     /// ```
     pub fn family_reader(&self, options: reader::ReaderOptions) -> Result<reader::Reader> {
         self.reader(options).map(reader::Reader::with_family)
-    }
-
-    /// What the stream is like at this moment.
-    #[must_use]
-    pub fn describe(&self) -> StreamDescription {
-        let segments = self.0.log.segments();
-        let published = self.0.log.published();
-        let ends = segments.iter().map(|segment| segment.end().unwrap_or(published.offset));
-        StreamDescription {
-            name: self.0.name.clone(),
-            id: self.0.id,
-            created_ms: self.0.created_ms,
-            config: self.0.config.read().clone(),
-            shards: self.0.routes().map.shards().to_vec(),
-            segments: segments.len(),
-            bytes: ends.map(u64::from).sum(),
-            sealed_records: segments.iter().filter_map(|segment| Some(segment.summary()?.records)).sum(),
-            oldest_ms: segments.first().map_or(self.0.created_ms, |segment| segment.first_arrival_ms),
-            published,
-            durable: self.0.log.durable(),
-            expiry_is_paused: self.0.engine.expiry.lock().is_paused(),
-            warm_mib_per_second: self.0.engine.capacity_of(self.0.id).ok().and_then(|(_, of)| of.warm_mib_per_second()),
-            findings: self.0.findings.clone(),
-        }
     }
 }

@@ -8,6 +8,7 @@ use crate::format::frame::{FRAME_HEADER_BYTES, RUN_ENTRY_BYTES, RunKind};
 use crate::format::record::{EXPLICIT_HASH_KEY, KEY_CHARACTERS_MAX, RECORD_HEADER_BYTES, RecordHeader};
 use crate::format::{FRAME_BYTES_MAX, u32_of};
 use crate::log::draft::FrameDraft;
+use crate::metrics::meter::Seen;
 use crate::shard::{HashKey, KeySpan, ShardId, ShardMap, hash_all};
 use crate::stream::staged::Staged;
 
@@ -159,6 +160,17 @@ impl Packer {
         self.done_before = self.done;
         self.done += taken;
         true
+    }
+
+    /// How many of the batch's records are in frames by now.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// The record of this number in the batch.
+    pub fn record<'a>(&self, batch: Staged<'a>, index: usize) -> Seen<'a> {
+        let (record, hash) = (&self.staged[index], self.hashes[index]);
+        Seen { hash, key: record.key().of(batch.keys), bytes: record.bytes() }
     }
 
     /// Counts what each shard gets of the next frame; returns how many records that is.

@@ -128,11 +128,9 @@ impl Reader {
         self.scope.only()
     }
 
-    /// The next records, at most so many, and so many bytes unless the first record alone is larger.
-    ///
-    /// # Errors
-    /// `Corrupt` at damage, again and again until [`Reader::skip_damage`]; `Closed`, `StreamDeleting`, `Io`.
-    pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+    /// The next records, at most so many, and so many bytes unless the first record alone is larger. The stream's meter
+    /// does not hear of it.
+    pub(super) fn next_uncounted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
         self.stream.check_usable()?;
         self.skip_trimmed();
         let log = Arc::clone(&self.stream.log);

@@ -85,6 +85,7 @@ impl StreamInner {
         let Routes { map, generation } = &*self.routes();
         let Some(map) = map.without_expired(oldest) else { return };
         self.log.forget_shards(Arc::new(map.entries()), *generation);
+        self.meter.forget(|shard| map.get(ShardId(shard)).is_some());
         *self.routes.write() = Arc::new(Routes { map, generation: *generation });
     }
 }

@@ -18,6 +18,15 @@ pub(super) struct Single {
     pub shard: ShardId,
     /// The bytes of its key and data.
     pub bytes: u64,
+    /// Where it belongs, if that was asked for.
+    hash: Option<HashKey>,
+}
+
+impl Single {
+    /// Where the record with this partition key belongs.
+    pub fn hash(&self, key: &[u8]) -> HashKey {
+        self.hash.unwrap_or_else(|| HashKey::of_key(key))
+    }
 }
 
 /// Lays out in `draft` the frame of a batch of one record.
@@ -29,14 +38,19 @@ pub(super) fn load(draft: &mut FrameDraft, batch: Staged<'_>, bytes_max: u32, ma
         return Err(Error::new(Kind::InvalidArgument, message));
     }
     // Where there is one shard only, the hash decides nothing; it is a third of what an append costs.
-    let hash = || explicit.unwrap_or_else(|| HashKey::of_key(batch.keys));
-    let shard = map.only_open().unwrap_or_else(|| map.route(hash()));
+    let (shard, hash) = match map.only_open() {
+        Some(only) => (only, explicit),
+        None => {
+            let hash = explicit.unwrap_or_else(|| HashKey::of_key(batch.keys));
+            (map.route(hash), Some(hash))
+        }
+    };
     let payload_bytes = record.header.record_bytes();
     let payload = FRAME_HEADER_BYTES + RUN_ENTRY_BYTES;
     draft.start(1, payload_bytes);
     record.copy(batch, &mut draft.bytes_mut()[payload..payload + payload_bytes]);
     draft.add_run(RunKind::Records, shard.0, payload, payload_bytes, 1);
-    Ok(Single { shard, bytes: record.bytes() })
+    Ok(Single { shard, bytes: record.bytes(), hash })
 }
 
 #[cfg(test)]

@@ -196,6 +196,12 @@ impl Stream {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn subscribe(&self, consumer: &str, options: SubscribeOptions) -> Result<Subscription> {
+        let outcome = self.open_subscription(consumer, options);
+        self.0.count_subscribing(&outcome);
+        outcome
+    }
+
+    fn open_subscription(&self, consumer: &str, options: SubscribeOptions) -> Result<Subscription> {
         let SubscribeOptions { shard, from, visibility, takes_over_after_ms } = options;
         let reader = self.reader(ReaderOptions { shard, from, visibility })?;
         let started_ms = self.0.engine.environment.clock.monotonic_ms();
@@ -228,7 +234,7 @@ impl Subscription {
     /// `StreamDeleting`, `Io`.
     pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Delivery> {
         self.slot.check_open()?;
-        let step = self.reader.next(records_max, bytes_max)?;
+        let step = self.reader.next_uncounted(records_max, bytes_max)?;
         let now_ms = self.stream.engine.environment.clock.monotonic_ms();
         let (records, children) = match step {
             Step::Chunk(chunk) => (Some(chunk), None),
@@ -240,12 +246,14 @@ impl Subscription {
             }
         };
         self.event_due_ms = now_ms + EVENT_EVERY_MS;
-        Ok(Delivery::Event(Event {
+        let event = Event {
             records,
             continuation: self.reader.passed_sequence().saturating_sub(1),
             millis_behind_latest: self.reader.millis_behind_latest(),
             children,
-        }))
+        };
+        self.stream.count_event(&event);
+        Ok(Delivery::Event(event))
     }
 
     /// Like [`Subscription::next`], for async code: where there is nothing, the task's waker is called when there is.

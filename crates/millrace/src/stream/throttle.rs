@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::chunk::RunView;
 use super::pack::Packer;
 use super::reader::{Reader, Step};
 use super::single::Single;
@@ -17,7 +16,6 @@ use super::{Stream, StreamInner};
 use crate::capacity::CapacityMode;
 use crate::control::StreamConfig;
 use crate::error::{Error, Result};
-use crate::format::record::RECORD_HEADER_BYTES;
 use crate::limits::{Demand, ReadTank, Refusal, ShardLimits, WriteTank};
 use crate::shard::{ShardId, ShardMap};
 use crate::sync::Mutex;
@@ -61,6 +59,11 @@ impl Throttle {
         let throttle = Throttle { looks_at_writes: AtomicBool::new(false), tanks: Mutex::default() };
         throttle.set(config);
         throttle
+    }
+
+    /// The limits that hold.
+    pub fn limits(&self) -> ShardLimits {
+        self.tanks.lock().limits
     }
 
     /// From now the limits of this configuration hold; every shard begins with full tanks. What an on-demand stream takes
@@ -159,8 +162,9 @@ impl StreamInner {
         if !self.throttle.looks_at_writes() {
             return Ok(true);
         }
-        let Single { shard, bytes } = single;
+        let Single { shard, bytes, .. } = single;
         let Err(refusal) = self.throttle.admit(shard, bytes, self.now_ms()) else { return Ok(true) };
+        self.meter.refused_in([(shard, 1)]);
         let error = self.exceeded(shard, refusal);
         let Some(refused) = refused else { return Err(error) };
         refused.push(Refused { index: 0, error });
@@ -168,28 +172,35 @@ impl StreamInner {
     }
 
     /// Admits what the packer was loaded with by this map: all of it, or, where `refused` is given, each record for
-    /// itself. What is refused then leaves the packer.
+    /// itself. What is refused then leaves the packer; returns how many records that were.
     pub(super) fn admit_packed(
         &self,
         packer: &mut Packer,
         map: &ShardMap,
         refused: Option<&mut Vec<Refused>>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         if !self.throttle.looks_at_writes() {
-            return Ok(());
+            return Ok(0);
         }
         let now_ms = self.now_ms();
         let Some(refused) = refused else {
             let admitted = self.throttle.admit_all(packer.sizes(map), now_ms);
-            return admitted.map_err(|(shard, refusal)| self.exceeded(shard, refusal));
+            let Err((shard, refusal)) = admitted else { return Ok(0) };
+            self.meter.refused_in([(shard, packer.sizes(map).filter(|(of, _)| *of == shard).count() as u64)]);
+            return Err(self.exceeded(shard, refusal));
         };
+        let mut refused_by_shard = BTreeMap::<ShardId, u64>::new();
         packer.keep(map, |index, shard, bytes| {
             let verdict = self.throttle.admit(shard, bytes, now_ms);
             let is_admitted = verdict.is_ok();
+            if !is_admitted {
+                *refused_by_shard.entry(shard).or_default() += 1;
+            }
             refused.extend(verdict.err().map(|refusal| Refused { index, error: self.exceeded(shard, refusal) }));
             is_admitted
         });
-        Ok(())
+        self.meter.refused_in(refused_by_shard.iter().map(|(shard, records)| (*shard, *records)));
+        Ok(refused_by_shard.values().sum())
     }
 }
 
@@ -202,7 +213,10 @@ impl Stream {
     pub fn admit_read(&self, shard: u32) -> Result<()> {
         let (shard, now_ms) = (ShardId(shard), self.0.now_ms());
         let admitted = self.0.throttle.with_reads(shard, now_ms, |tank| tank.admit(now_ms));
-        admitted.map_err(|refusal| self.0.exceeded(shard, refusal))
+        admitted.map_err(|refusal| {
+            self.0.meter.refused_out(shard);
+            self.0.exceeded(shard, refusal)
+        })
     }
 
     /// Charges what a read that was admitted has found, in bytes of key and data: beyond what is left of the second, it
@@ -236,14 +250,8 @@ impl Reader {
         stream.admit_read(shard)?;
         let step = self.next(records_max, bytes_max)?;
         if let Step::Chunk(chunk) = &step {
-            stream.charge_read(shard, chunk.runs.iter().map(bytes_of).sum());
+            stream.charge_read(shard, chunk.runs.iter().map(|run| run.flow().bytes).sum());
         }
         Ok(step)
     }
-}
-
-/// The bytes of a run's keys and data.
-fn bytes_of(run: &RunView) -> u64 {
-    let headers = u64::from(run.records) * RECORD_HEADER_BYTES as u64;
-    u64::from(run.payload.end - run.payload.start).saturating_sub(headers)
 }

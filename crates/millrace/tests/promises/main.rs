@@ -11,6 +11,7 @@ mod forged;
 mod kill;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod model;
 mod on_demand;
 mod queues;

@@ -146,6 +146,8 @@ fn what_is_refused_changes_nothing_and_says_why() {
     assert_eq!(stream.split_shard(ShardId(0), None).expect_err("closed").kind(), Kind::Closed);
 }
 
+type Act = fn(&Stream) -> Result<Vec<Shard>>;
+
 #[test]
 fn what_a_change_would_open_is_what_it_opens_and_asking_changes_nothing() {
     let (split, merge) = (ShardId(1), (ShardId(2), ShardId(3)));
@@ -156,7 +158,7 @@ fn what_a_change_would_open_is_what_it_opens_and_asking_changes_nothing() {
         Reshard::Merge { shard: merge.0, adjacent: merge.1 },
         Reshard::Count(6),
     ];
-    let done: [fn(&Stream) -> Result<Vec<Shard>>; 3] = [
+    let done: [Act; 3] = [
         |stream| stream.split_shard(ShardId(1), None),
         |stream| stream.merge_shards(ShardId(2), ShardId(3)),
         |stream| stream.update_shard_count(6),

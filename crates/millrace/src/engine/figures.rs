@@ -1,0 +1,77 @@
+//! The figures that an open store publishes for other processes: the keeper writes them once a second while something
+//! happens, and goes on until the rates of the last minute have come to rest. An idle store wakes nobody.
+//!
+//! An append or a read that is the first of its second tells the keeper, once; the writing never stands in its path.
+//! Nothing depends on the file: it is not synced, a failure to write it is a warning, and a clean close removes it.
+
+use std::sync::Arc;
+
+use super::inner::Inner;
+use crate::disk::Access;
+use crate::environment::Services;
+use crate::error::Error;
+use crate::metrics::published::{METRICS, Published};
+use crate::metrics::report::StreamMetrics;
+use crate::sync::atomic::Ordering;
+
+/// So long after something began to happen the figures are written first, in milliseconds.
+const FIRST_AFTER_MS: u64 = 200;
+/// So often they are written from then on, in milliseconds.
+const EVERY_MS: u64 = 1_000;
+
+impl Inner {
+    /// Something happens in a stream: its figures are to be published, if they are not yet.
+    pub fn figures_changed(&self) {
+        // Where nobody has threads, nobody looks on from another process either.
+        if self.environment.services == Services::Threads && !self.publishing.swap(true, Ordering::AcqRel) {
+            self.publish_after(FIRST_AFTER_MS);
+        }
+    }
+
+    fn publish_after(&self, ms: u64) {
+        self.keeper.publish_at(self.environment.clock.monotonic_ms() + ms);
+    }
+
+    /// Writes the figures of all streams in use, and again in a second if there is movement in them.
+    pub(super) fn publish_figures(&self) {
+        // Let go first: what happens while the figures are gathered asks for them again.
+        self.publishing.store(false, Ordering::Release);
+        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
+        let streams: Vec<StreamMetrics> = streams.iter().map(|stream| stream.metrics()).collect();
+        let moves = streams.iter().any(is_moving);
+        let since = self.store.lock().as_ref().map_or_else(String::new, |store| store.since().to_owned());
+        let written_ms = self.environment.clock.wall_ms();
+        let published = Published { pid: std::process::id(), since, written_ms, streams };
+        if let Err(error) = self.write_figures(&published.encode()) {
+            let path = self.directory.join(METRICS);
+            self.warn(format!("{}; other processes see no figures", Error::io(path.display(), error).message()));
+        }
+        if moves {
+            self.publishing.store(true, Ordering::Release);
+            self.publish_after(EVERY_MS);
+        }
+    }
+
+    fn write_figures(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut figures = self.figures.lock();
+        let file = match &*figures {
+            Some(file) => Arc::clone(file),
+            None => {
+                let file = self.environment.disk.open(&self.directory.join(METRICS), Access::Create)?;
+                Arc::clone(figures.insert(file))
+            }
+        };
+        file.write_at(bytes, 0)
+    }
+
+    /// Takes the figures away: whoever looks sees that nobody has the store open.
+    pub(super) fn withdraw_figures(&self) {
+        if self.figures.lock().take().is_some() {
+            let _stale_figures_name_a_dead_process = self.environment.disk.remove(&self.directory.join(METRICS));
+        }
+    }
+}
+
+fn is_moving(stream: &StreamMetrics) -> bool {
+    [stream.incoming.minute, stream.outgoing.minute].iter().any(|rate| rate.records > 0.0 || rate.throttled > 0.0)
+}
