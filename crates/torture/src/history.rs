@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use millrace::clock::{Clock, ManualClock};
+use millrace::shard::Shard;
 use millrace::{
     Commit, Durability, Engine, Error, Kind, Placement, Retention, Service, StagedRecords, Stream, StreamConfig,
 };
@@ -228,7 +229,8 @@ impl Player {
         match self.random.u32(..100) {
             0..40 => self.append(),
             40..48 => self.flush(),
-            48..60 => self.serve(Service::Committer),
+            48..51 => self.reshard(),
+            51..60 => self.serve(Service::Committer),
             60..72 => self.serve(Service::Keeper),
             72..82 => Ok(self.let_time_pass()),
             82..86 => self.create(),
@@ -288,6 +290,34 @@ impl Player {
         }
     }
 
+    /// Splits, merges or rescales; what cannot be done is refused.
+    fn reshard(&mut self) -> Result<Goes, Complaint> {
+        let Some((name, stream)) = self.any_stream() else { return Ok(Goes::On) };
+        let mut open: Vec<_> = stream.describe().shards.into_iter().filter(Shard::is_open).collect();
+        open.sort_by_key(|shard| shard.range.start);
+        let at = self.random.usize(..open.len());
+        let shard = open[at].id;
+        if let Some(told) = self.ledger().streams.get_mut(&name) {
+            told.shards.is_in_doubt = true;
+        }
+        let changed = match self.random.u32(..3) {
+            0 if open.len() < 9 => stream.split_shard(shard, None),
+            1 => stream.merge_shards(shard, open[(at + 1) % open.len()].id),
+            _ => stream.update_shard_count(self.random.u32(1..8)),
+        };
+        match changed {
+            Err(error) if ![Kind::InvalidArgument, Kind::LimitExceeded].contains(&error.kind()) => {
+                check_error(error, &self.disk).map(|()| Goes::ToItsEnd)
+            }
+            Ok(_) | Err(_) => {
+                if let Some(told) = self.ledger().streams.get_mut(&name) {
+                    told.shards.note(&stream);
+                }
+                Ok(Goes::On)
+            }
+        }
+    }
+
     fn flush(&mut self) -> Result<Goes, Complaint> {
         let Some((_, stream)) = self.any_stream() else { return Ok(Goes::On) };
         stream.flush().map_or_else(|error| check_error(error, &self.disk).map(|()| Goes::On), |()| Ok(Goes::On))
@@ -338,6 +368,9 @@ impl Player {
         let created = self.engine.create_stream(&name, config.clone());
         if let Ok(stream) = &created {
             self.ledger().created(&name, stream.describe().id, config);
+            if let Some(told) = self.ledger().streams.get_mut(&name) {
+                told.shards.note(stream);
+            }
             self.streams.insert(name, stream.clone());
         }
         self.after(created)

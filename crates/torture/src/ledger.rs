@@ -12,6 +12,8 @@ use millrace::{
     Visibility,
 };
 
+use crate::shards::ShardLedger;
+
 /// By how much a clock may be wrong without anybody's consent, once for each time that a store is opened.
 const TOLERANCE_MS: u64 = 3_600_000;
 
@@ -50,6 +52,8 @@ pub struct StreamLedger {
     config: StreamConfig,
     records: Vec<Told>,
     sequence_max: u64,
+    /// Its shards.
+    pub shards: ShardLedger,
     /// The shortest that the retention ever was.
     retention_ms_least: Option<u64>,
 }
@@ -145,7 +149,8 @@ impl Ledger {
     pub fn created(&mut self, name: &str, id: u64, config: StreamConfig) {
         self.id_max = self.id_max.max(id);
         let retention_ms_least = config.retention.ms();
-        let stream = StreamLedger { id, config, records: Vec::new(), sequence_max: 0, retention_ms_least };
+        let (records, shards) = (Vec::new(), ShardLedger::default());
+        let stream = StreamLedger { id, config, records, sequence_max: 0, shards, retention_ms_least };
         self.streams.insert(name.to_owned(), stream);
         self.intent = None;
     }
@@ -192,6 +197,7 @@ impl Ledger {
         let start = stream.records.len() - places.len();
         for (record, place) in stream.records[start..].iter_mut().zip(places) {
             must!(place.1 > stream.sequence_max, "{name}: sequence {} after {}", place.1, stream.sequence_max);
+            stream.shards.check_place(&key_of(record.number), *place)?;
             (record.place, record.end) = (Some(*place), end);
         }
         stream.records[start..].sort_by_key(|record| record.place.map(|(_, sequence)| sequence));
@@ -279,8 +285,12 @@ impl Ledger {
         let true_ms = self.true_ms;
         let name = stream.name().to_owned();
         let told = self.streams.get_mut(&name).expect("it is there");
+        told.shards.examine(stream)?;
         let read = read(stream, None, &told.records)?;
-        for shard in 0..told.config.shards {
+        for record in &read {
+            told.shards.check_place(&key_of(record.number), (record.shard, record.sequence))?;
+        }
+        for shard in told.shards.shards().iter().map(|shard| shard.id.0) {
             let of_shard = self::read(stream, Some(shard), &told.records)?;
             let expected = read.iter().filter(|record| record.shard == shard);
             must!(of_shard.iter().eq(expected), "{name}: shard {shard} reads other records than the whole stream");

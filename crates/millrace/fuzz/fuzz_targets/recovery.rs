@@ -7,6 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use millrace::StreamConfig;
+use millrace::format::change::{OpenedShard, ShardChange};
 use millrace::format::frame::{RUN_OPTIONAL, RunKind};
 use millrace::format::record::write_record;
 use millrace::fuzzing::{CleanTail, Command, CreateStream, Horizon, HorizonAdvanced, StreamClosed};
@@ -34,9 +35,23 @@ fn frame(source: &mut Source<'_>, shards: u32) -> Option<Vec<Run>> {
     if trick.is_multiple_of(8) {
         return None;
     }
+    if trick == 0xff || trick == 0x7f {
+        return Some(vec![Run::of_state(RunKind::ShardChange, change(source, shards).encode())]);
+    }
     // None is a mark.
     let runs = usize::from(trick >> 3) % 4;
     Some((0..runs).map(|_| run(source, shards)).collect())
+}
+
+/// A split or a merge of shards that may be there, in any of two ways wrong.
+fn change(source: &mut Source<'_>, shards: u32) -> ShardChange {
+    let half = u128::MAX >> 1;
+    let (shard, next) = (source.below(shards + 2), shards + source.below(4));
+    let parents = [Some(shard), source.one_in(4).then(|| source.u32())];
+    let lower = OpenedShard { shard: next, start: 0, end: half, parents };
+    let upper = OpenedShard { shard: next + 1, start: half + 1, end: u128::MAX, parents };
+    let opened = if source.one_in(2) { vec![OpenedShard { end: u128::MAX, ..lower }] } else { vec![lower, upper] };
+    ShardChange { closed: vec![shard], opened }
 }
 
 fn run(source: &mut Source<'_>, shards: u32) -> Run {

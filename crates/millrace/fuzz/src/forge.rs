@@ -134,7 +134,7 @@ impl Segment {
         if let Some(head) = FrameHead::decode(&frame, self.incarnation, offset) {
             let header = head.header;
             chain.end = Position::new(self.number, offset + header.padded_bytes());
-            chain.next_sequence = header.first_sequence + u64::from(header.records);
+            chain.next_sequence = head.next_sequence;
             chain.checksum = header.checksum;
             chain.arrival_ms = header.arrival_ms;
             self.note(offset, &head);
@@ -156,7 +156,7 @@ impl Segment {
         }
         summary.frames += 1;
         summary.records += u64::from(header.records);
-        summary.next_sequence = header.first_sequence + u64::from(header.records);
+        summary.next_sequence = head.next_sequence;
         summary.last_arrival_ms = header.arrival_ms;
         summary.last_checksum = header.checksum;
         summary.end = offset + header.padded_bytes();

@@ -8,6 +8,7 @@
 mod appends;
 mod disk;
 mod explore;
+mod reshard;
 mod segments;
 mod streams;
 mod world;

@@ -131,7 +131,7 @@ impl Wake for Bell {
 }
 
 impl Bell {
-    fn wait(&self) {
+    pub fn wait(&self) {
         let mut rung = self.rung.lock().expect("no panic holds it");
         while !*rung {
             rung = self.changed.wait(rung).expect("no panic holds it");
