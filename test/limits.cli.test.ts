@@ -57,6 +57,23 @@ describe('limits', () => {
   })
 })
 
+it('the_mode_is_given_at_creation_shown_and_switched_twice', () => {
+  expect(ok('create', 'visits', '--mode', 'on-demand')).toContain(
+    '4 shards, retention 24 h, durability synced, on-demand',
+  )
+  expect(json('mode', 'visits')).toMatchObject({ mode: 'on-demand', shards: 4 })
+  expect(ok('mode', 'visits', '--warm', '8')).toBe(
+    "stream 'visits' is on-demand, with 8 open shards, warm for 8 MiB/s\n",
+  )
+  expect(ok('mode', 'visits', 'provisioned')).toContain('provisioned, with 8 open shards')
+  expect(ok('describe', 'visits')).toMatch(/Shards +8, provisioned/)
+  ok('mode', 'visits', 'on-demand')
+  const third = run('mode', 'visits', 'provisioned')
+  expect(third).toMatchObject({ code: 1, stdout: '' })
+  expect(third.stderr).toContain('(ERR_MILLRACE_LIMIT_EXCEEDED)')
+  expect(run('mode', 'visits', 'automatic')).toMatchObject({ code: 2 })
+})
+
 it('tags_are_added_shown_and_removed', () => {
   ok('create', 'clicks', '--tag', 'team=checkout')
   expect(json('tag', 'clicks', 'stage=live', 'team=search')).toEqual({ team: 'search', stage: 'live' })

@@ -9,8 +9,9 @@ import { describeRun } from '../machine.js'
 import { drawAll, record } from './pictures.js'
 import { backoff } from './scenarios/backoff.js'
 import { hotShard } from './scenarios/hot-shard.js'
+import { onDemand } from './scenarios/on-demand.js'
 
-const SCENARIOS = { 'hot-shard': hotShard, backoff } as const
+const SCENARIOS = { 'hot-shard': hotShard, backoff, 'on-demand': onDemand } as const
 
 const [wanted] = process.argv.slice(2)
 if (wanted === '--draw') drawAll()

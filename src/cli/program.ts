@@ -12,6 +12,7 @@ import { registerExport } from './commands/export.js'
 import { registerIngest } from './commands/ingest.js'
 import { registerLimits } from './commands/limits.js'
 import { registerList } from './commands/list.js'
+import { registerMode } from './commands/mode.js'
 import { registerPut } from './commands/put.js'
 import { registerQueue } from './commands/queue.js'
 import { registerRepair } from './commands/repair.js'
@@ -53,6 +54,7 @@ export function program(done: (exitCode: number) => void): Command {
   registerExport(command, register)
   registerShards(command, register)
   registerReshard(command, register)
+  registerMode(command, register)
   registerLimits(command, register)
   registerTag(command, register)
   registerConsumers(command, register)

@@ -1,6 +1,6 @@
 /** `millrace create`: a new stream. */
-import type { Command } from 'commander'
-import type { Durability, LimitPolicy, Retention } from '../../index.js'
+import { Option, type Command } from 'commander'
+import type { CapacityMode, Durability, LimitPolicy, Retention } from '../../index.js'
 import { durability, limits, LIMITS_FORMS, positiveInteger, retention, size, tag } from '../arguments.js'
 import { bytesCodec } from '../bytes-codec.js'
 import type { Register } from '../command.js'
@@ -8,7 +8,8 @@ import { durability as durabilityText, limits as limitsText, plural, retention a
 import { commonOptions, type CommandResult, type CommonOptions, type Session } from '../session.js'
 
 interface CreateOptions extends CommonOptions {
-  readonly shards: number
+  readonly shards?: number
+  readonly mode: CapacityMode
   readonly retention: Retention
   readonly durability: Durability
   readonly maxRecord: number
@@ -24,13 +25,23 @@ Examples:
   $ millrace create clicks
   $ millrace create clicks --shards 4 --retention 7d
   $ millrace create orders --limits aws --tag team=checkout
+  $ millrace create visits --mode on-demand
   $ millrace create ticks --durability os --max-record 10m --if-not-exists`
 
 /** Adds the command to the program. */
 export function registerCreate(program: Command, register: Register): void {
   const command = program.command('create').description('create a stream').argument('<stream>', 'name of the stream')
   commonOptions(command)
-    .option('-s, --shards <n>', 'shards, over which the hash keys are divided evenly', positiveInteger, 1)
+    .option(
+      '-s, --shards <n>',
+      'shards, over which the hash keys are divided evenly (default: 1; 4 on demand)',
+      positiveInteger,
+    )
+    .addOption(
+      new Option('--mode <mode>', 'who decides how many shards there are: you, or the traffic')
+        .choices(['provisioned', 'on-demand'])
+        .default('provisioned'),
+    )
     .option(
       '-r, --retention <period>',
       'how long records stay: 24h to 365d, or unbounded',
@@ -54,11 +65,12 @@ export function registerCreate(program: Command, register: Register): void {
 }
 
 async function create(session: Session, options: CreateOptions, name: string): CommandResult {
-  const { shards, preallocate } = options
+  const { shards, preallocate, mode } = options
   const description = await session.withStore('create', async (store) => {
     const existing = store.listStreams().find((summary) => summary.name === name)
     const stream = await store.createStream(name, {
-      shards,
+      ...(shards === undefined ? {} : { shards }),
+      mode,
       preallocate,
       retention: options.retention,
       durability: options.durability,
@@ -78,6 +90,7 @@ async function create(session: Session, options: CreateOptions, name: string): C
     plural(description.shards, 'shard'),
     `retention ${retentionText(description.retentionHours)}`,
     `durability ${durabilityText(description.durability)}`,
+    ...(description.mode === 'provisioned' ? [] : [description.mode]),
     ...(description.limits === 'unlimited' ? [] : [`limits ${limitsText(description.limits)}`]),
   ]
   session.out.line(`${description.created ? 'created' : 'exists already:'} stream '${name}': ${settings.join(', ')}`)

@@ -74,7 +74,7 @@ async function describe(session: Session, options: DescribeOptions, name: string
 function humanDescription(description: StreamDescription, counts: readonly ShardCount[] | undefined): string {
   const settings = fields([
     ['Stream', `${description.name} (${description.status})`],
-    ['Shards', count(description.shards)],
+    ['Shards', `${count(description.shards)}, ${description.mode}`],
     ['Retention', retention(description.retentionHours)],
     ['Durability', durability(description.durability)],
     ['Limits', limits(description.limits)],

@@ -32,7 +32,7 @@ const BATCH_DEFAULT = 5000
 
 const EXAMPLES = `
 NDJSON lines are stored as they are; CSV rows become JSON objects, their fields text. Without --key, a record's
-partition key is a hash of its line. Input in gzip is unpacked.
+partition key is a hash of its line. Input in gzip is unpacked. What the limits of a stream refuse is put again.
 
 With --follow the file is a log that grows: it is read over renames, truncations (copytruncate) and restarts. How far
 it is in the stream stands in DATA.places.json (--places); after a kill, lines that are in the stream already are found
