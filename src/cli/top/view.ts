@@ -53,7 +53,7 @@ function streamLines({ streams }: Observation, fresh: boolean, width: number): s
   const rows = streams.map((stream) => streamRow(stream, fresh))
   const header = ['STREAM', 'SHARDS', 'IN', '', 'OUT', '', 'AGE', 'REFUSED', 'PUT p99', 'SYNC p99']
   const align: Align[] = ['left', ...header.slice(1).map((): Align => 'right')]
-  const shown = columnsFor(width, [0, 2, 3, 4, 5, 6], [0, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  const shown = columnsFor(width, [0, 2, 4, 6], [0, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   const lines = [selected(header, rows, align, shown)]
   for (const stream of streams) lines.push('', ...shardLines(stream, fresh, width), ...keyLines(stream))
   return lines

@@ -145,10 +145,9 @@ impl Examined {
         );
         match remains.shards()? {
             Ok(shards) => {
-                entry.config.shards = u32::try_from(shards.len()).unwrap_or(SHARDS_MAX);
-                if shard_entries(entry.config.shards)? != shards {
-                    said.push_str("; its shard map is not that of a new stream, and keys may go to other shards");
-                }
+                // The copy goes on with these; as of its creation no more is known than how many are open.
+                let open = shards.iter().filter(|shard| shard.closed_at.is_none()).count();
+                entry.config.shards = u32::try_from(open).unwrap_or(SHARDS_MAX).clamp(1, SHARDS_MAX);
             }
             Err(least) => {
                 entry.config.shards = least.min(SHARDS_MAX);
