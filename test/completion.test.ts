@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { suggest, type Names } from '../src/cli/completion/suggest.js'
 import { program } from '../src/cli/program.js'
-import { MAIN, runProgram } from './program.js'
+import { fileWith, MAIN, runProgram, startProgram } from './program.js'
 import { CHILD_MS_MAX } from './support.js'
 
 const commands = program(() => {})
@@ -115,6 +115,25 @@ describe('bash', () => {
       '|',
       'shardId-000000000000|',
     ])
+  })
+
+  it('completes_streams_of_a_store_that_another_process_has_open', async () => {
+    const store = join(directory, 'store')
+    const holder = startProgram(store, ['ingest', 'clicks', '--batch', '1'])
+    try {
+      holder.type('a line of the one who has it\n')
+      // Looked for from outside: a completion that came first would hold the store itself.
+      await vi.waitUntil(() => fileWith(store, 'a line of the one') !== undefined, { timeout: 15_000 })
+      const answers = (): string[] => {
+        holder.type('and on\n')
+        return completed(['tail', ''], ['tail', 'clicks', '--shard', ''])
+      }
+      await vi.waitUntil(() => answers()[0] === 'clicks|', { timeout: 15_000 })
+      expect(answers()).toEqual(['clicks|', 'shardId-000000000000|'])
+    } finally {
+      holder.kill('SIGKILL')
+      await holder.ended
+    }
   })
 
   it('prints_a_script_for_every_shell_and_refuses_others', () => {

@@ -1,12 +1,13 @@
 /** `millrace completion` and what its scripts call: completion of command lines in the shell. */
 import { Argument, type Command } from 'commander'
-import { Millrace, type Stream } from '../../index.js'
+import { Millrace } from '../../index.js'
 import { answerOf, scriptOf, SET_UP, SHELLS, wordsOf, type Shell } from '../completion/shells.js'
 import { suggest, type Subject } from '../completion/suggest.js'
 import { DATA_DEFAULT, openBytes } from '../session.js'
 
 const EXAMPLES = `
-Commands, options and their values, files, and the names of streams and shards, where no other process has the store open.
+Commands, options and their values, files, and the names of streams and shards; of a store that another process has open,
+those of its streams in use.
 
 Examples:
   $ ${SET_UP.bash}     # in ~/.bashrc
@@ -36,16 +37,30 @@ export function registerCompletion(program: Command): void {
 }
 
 async function namesIn(kind: 'stream' | 'shard', { data, stream }: Subject): Promise<readonly string[]> {
+  const directory = data ?? process.env['MILLRACE_DATA'] ?? DATA_DEFAULT
   try {
-    await using store = await Millrace.open(data ?? process.env['MILLRACE_DATA'] ?? DATA_DEFAULT, { create: false })
-    if (kind === 'stream') return store.listStreams().map(({ name }) => name)
-    return stream === undefined ? [] : openShards(await openBytes(store, stream))
+    return await namesOfStore(directory, kind, stream)
   } catch {
-    // A store that is not there, or in use, has no names to offer; a message would stand amid the line that is typed.
-    return []
+    // Another process may have it open: what that tells of its streams in use is as good, and no claim on the store.
+    return await namesInUse(directory, kind, stream)
   }
 }
 
-function openShards(stream: Stream): string[] {
-  return stream.listShards({ filter: 'AT_LATEST' }).map(({ shardId }) => shardId)
+async function namesOfStore(directory: string, kind: 'stream' | 'shard', stream?: string): Promise<readonly string[]> {
+  await using store = await Millrace.open(directory, { create: false })
+  if (kind === 'stream') return store.listStreams().map(({ name }) => name)
+  if (stream === undefined) return []
+  return (await openBytes(store, stream)).listShards({ filter: 'AT_LATEST' }).map(({ shardId }) => shardId)
+}
+
+async function namesInUse(directory: string, kind: 'stream' | 'shard', stream?: string): Promise<readonly string[]> {
+  try {
+    const { streams } = await Millrace.observe(directory)
+    if (kind === 'stream') return streams.map((one) => one.stream)
+    const shards = streams.find((one) => one.stream === stream)?.shards ?? []
+    return shards.filter(({ open }) => open).map(({ shardId }) => shardId)
+  } catch {
+    // Where there is no store, there are no names to offer; a message would stand amid the line that is typed.
+    return []
+  }
 }
