@@ -182,31 +182,52 @@ export interface HotKey {
   readonly shareOfStream: number
 }
 
-/**
- * One thing to do about a stream's load, with why in `text`.
- *
- * - `split`: split the hot shard at `startingHashKey`. `lowerShare` is the part of its load that falls to the first
- *   child, `null` where too few keys were seen to say; `heaviest` its heaviest key, if it is worth a word.
- * - `spreadKey`: one key makes the shard hot, and no split helps: spread it over several keys.
- * - `merge`: two neighbours are cold.
- */
-export type Advice = { readonly text: string } & (
-  | {
-      readonly kind: 'split'
-      readonly hot: HotShard
-      readonly startingHashKey: string
-      readonly lowerShare: number | null
-      readonly heaviest: HotKey | null
-    }
-  | { readonly kind: 'spreadKey'; readonly hot: HotShard; readonly key: HotKey }
-  | {
-      readonly kind: 'merge'
-      readonly shardId: string
-      readonly adjacentShardId: string
-      readonly rate: Flow
-      readonly share: number
-    }
-)
+/** Split the hot shard. */
+export interface SplitAdvice {
+  /** What is to be done. */
+  readonly kind: 'split'
+  /** Why, with the figures, as a sentence. */
+  readonly text: string
+  /** The shard. */
+  readonly hot: HotShard
+  /** Where the second child begins: a decimal string for {@link Stream.splitShard}. */
+  readonly startingHashKey: string
+  /** The part of the load that falls to the first child, 0 to 1; `null` where too few keys were seen to say. */
+  readonly lowerShare: number | null
+  /** The shard's heaviest key, if it is worth a word. */
+  readonly heaviest: HotKey | null
+}
+
+/** One key makes the shard hot, and no split helps: spread it over several keys. */
+export interface SpreadKeyAdvice {
+  /** What is to be done. */
+  readonly kind: 'spreadKey'
+  /** Why, with the figures, as a sentence. */
+  readonly text: string
+  /** The shard. */
+  readonly hot: HotShard
+  /** The key. */
+  readonly key: HotKey
+}
+
+/** Two neighbours are cold: merge them. */
+export interface MergeAdvice {
+  /** What is to be done. */
+  readonly kind: 'merge'
+  /** Why, with the figures, as a sentence. */
+  readonly text: string
+  /** One of the shards. */
+  readonly shardId: string
+  /** The other. */
+  readonly adjacentShardId: string
+  /** What comes in to both in a second. */
+  readonly rate: Flow
+  /** Their part of the stream's load, 0 to 1. */
+  readonly share: number
+}
+
+/** One thing to do about a stream's load. */
+export type Advice = SplitAdvice | SpreadKeyAdvice | MergeAdvice
 
 /** What the records of a log's last minute tell. */
 export interface ReplayedMetrics {

@@ -28,7 +28,13 @@ export interface CreateQueueOptions extends QueueAttributes {
    * the first record that arrived at or after a time (a `Date`, or milliseconds since the epoch).
    * @default 'LATEST'
    */
-  readonly from?: 'LATEST' | 'TRIM_HORIZON' | { readonly timestamp: Date | number }
+  readonly from?:
+    | 'LATEST'
+    | 'TRIM_HORIZON'
+    | {
+        /** Arrival of the first record at the earliest: a `Date`, or milliseconds since the epoch. */
+        readonly timestamp: Date | number
+      }
   /**
    * Notes of an operator: at most 50.
    * @default {}

@@ -96,7 +96,12 @@ export class Message<T = Uint8Array> {
 }
 
 /** Something that names a delivery: a message, or its receipt. */
-export type Receipt = string | { readonly receipt: string }
+export type Receipt =
+  | string
+  | {
+      /** The receipt. */
+      readonly receipt: string
+    }
 
 /**
  * A queue on a stream. Made by {@link Stream.createQueue} and {@link Stream.queue}.
