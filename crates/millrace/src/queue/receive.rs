@@ -28,7 +28,9 @@ impl Core {
         let entropy = &self.source.stream().0.engine.environment.entropy;
         let nonces: Vec<u64> = found.iter().map(|_| entropy.random().max(1)).collect();
         for (record, nonce) in found.iter().zip(&nonces) {
-            steps.push(Progress::Received { sequence: record.sequence, nonce: *nonce, at_ms: now_ms, visible_at_ms });
+            // The queue's clock does not follow the wall's, and nothing is received before it has arrived.
+            let at_ms = now_ms.max(record.arrival_ms);
+            steps.push(Progress::Received { sequence: record.sequence, nonce: *nonce, at_ms, visible_at_ms });
         }
         if found.is_empty() {
             return self.nothing(queue, request.lane, now_ms);
