@@ -9,7 +9,7 @@ import { runModels } from './models.mjs'
 import { run as runUnbounded, secondsSince, tool } from './shared.mjs'
 
 /** The crates with tests in Rust. */
-const ENGINE = ['millrace', 'millrace-kinesis', 'millrace-torture']
+const ENGINE = ['millrace', 'millrace-kinesis', 'millrace-server', 'millrace-torture']
   .flatMap((name) => ['--package', name])
   .concat('--locked')
 

@@ -7,6 +7,7 @@
 export {
   NativeEngine,
   NativeNotifier,
+  NativeServer,
   NativeStop,
   externalBuffersAllowed,
   observeStore,

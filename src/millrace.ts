@@ -14,6 +14,7 @@ import { parseObservation, type Observation, type StreamMetrics } from './metric
 import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
+import { Server, type ServeOptions } from './server.js'
 import { checkMode, nativeLimits, nativeTags } from './settings.js'
 import { Stream } from './stream.js'
 import { describeDamage, progressIsTold, type VerifyOptions, type VerifyReport } from './verify.js'
@@ -37,6 +38,7 @@ export class Millrace implements AsyncDisposable {
   readonly #streams = new Map<string, Promise<Stream<unknown>>>()
   /** Those of `#streams` that are open by now. */
   readonly #opened = new Map<string, Stream<unknown>>()
+  readonly #servers = new Set<Server>()
   readonly #copyOnly: boolean
   #closing: Promise<void> | undefined
 
@@ -227,6 +229,27 @@ export class Millrace implements AsyncDisposable {
   }
 
   /**
+   * Serves the store's streams as Amazon Kinesis Data Streams does: existing SDKs, the KCL and the AWS command line run
+   * on the returned address unchanged. The server keeps the process alive until it is stopped; the store's `close` stops
+   * it too. Without `credentials` anybody may call, on a loopback address alone.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_IO` (the address is taken, say), `ERR_MILLRACE_READ_ONLY`
+   * or `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * const server = await millrace.serve({ port: 4567 })
+   * console.log(server.url) // http://127.0.0.1:4567
+   */
+  async serve(options: ServeOptions = {}): Promise<Server> {
+    this.#checkOpen()
+    const server = await Server.start(this.#native, options, (ended) => this.#servers.delete(ended))
+    this.#servers.add(server)
+    if (this.#closing === undefined) return server
+    await server.stop()
+    throw closed('store')
+  }
+
+  /**
    * Acknowledges what is in flight, ends readers, and closes the store. Closing again waits for the same; any other
    * call afterwards fails with `ERR_MILLRACE_CLOSED`. Rejects when records in flight could not be acknowledged; the
    * store is closed even so.
@@ -242,6 +265,7 @@ export class Millrace implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    await Promise.all([...this.#servers].map((server) => server.stop()))
     const streams = await Promise.allSettled(this.#streams.values())
     const closings = streams.map((opened) =>
       opened.status === 'fulfilled' ? opened.value.closeWith(closed('store')) : Promise.resolve(),

@@ -13,6 +13,13 @@ export function positiveInteger(text: string): number {
   return value
 }
 
+/** A port: 0 to 65,535. */
+export function portNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value > 65_535) throw new InvalidArgumentError('Expected a port from 0 to 65535.')
+  return value
+}
+
 /** A whole number of at least 0. */
 export function wholeNumber(text: string): number {
   const value = Number(text)

@@ -8,6 +8,7 @@ import { registerCreate } from './commands/create.js'
 import { registerDelete } from './commands/delete.js'
 import { registerDemo } from './commands/demo.js'
 import { registerDescribe } from './commands/describe.js'
+import { registerEnv } from './commands/env.js'
 import { registerExport } from './commands/export.js'
 import { registerIngest } from './commands/ingest.js'
 import { registerLimits } from './commands/limits.js'
@@ -18,6 +19,7 @@ import { registerQueue } from './commands/queue.js'
 import { registerRepair } from './commands/repair.js'
 import { registerReshard } from './commands/reshard.js'
 import { registerRetention } from './commands/retention.js'
+import { registerServe } from './commands/serve.js'
 import { registerShards } from './commands/shards.js'
 import { registerSubscribe } from './commands/subscribe.js'
 import { registerTag } from './commands/tag.js'
@@ -52,6 +54,8 @@ export function program(done: (exitCode: number) => void): Command {
   registerTail(command, register)
   registerTop(command, register)
   registerExport(command, register)
+  registerServe(command, register)
+  registerEnv(command, register)
   registerShards(command, register)
   registerReshard(command, register)
   registerMode(command, register)

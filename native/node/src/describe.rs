@@ -82,7 +82,8 @@ pub fn retention(hours: u32) -> Retention {
     if hours == 0 { Retention::Unbounded } else { Retention::Hours(hours) }
 }
 
-fn durability(word: &str, interval_ms: u32) -> Result<Durability> {
+/// A durability by its word.
+pub fn durability(word: &str, interval_ms: u32) -> Result<Durability> {
     match word {
         "synced" => Ok(Durability::Synced),
         "os" => Ok(Durability::Os),

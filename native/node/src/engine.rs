@@ -41,6 +41,13 @@ pub struct NativeEngine {
     pub(crate) engine: Arc<Engine>,
 }
 
+impl NativeEngine {
+    /// The engine, for what serves its streams.
+    pub fn share(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+}
+
 #[napi]
 impl NativeEngine {
     /// Opens the store in a directory.

@@ -22,6 +22,7 @@ mod queue;
 mod read_ahead;
 mod reader;
 mod repair;
+mod server;
 mod settings;
 mod shards;
 mod stream;

@@ -4,6 +4,9 @@ use super::parse::{Query, Signature};
 use super::{SignedRequest, invalid};
 use crate::error::ServiceError;
 
+/// What HTTP/2 calls the host, and what some clients sign it as.
+const AUTHORITY: &str = ":authority";
+
 /// The canonical request, as far as the signature covers it.
 pub(super) fn request(
     signature: &Signature<'_>,
@@ -63,7 +66,7 @@ fn push_query(query: &str, text: &mut String) {
 
 /// The signed headers with their values, in the order in which the signature names them, which is sorted.
 fn push_headers(signature: &Signature<'_>, request: &SignedRequest<'_>, text: &mut String) -> Result<(), ServiceError> {
-    if !signature.signed_headers.iter().any(|name| name == "host") {
+    if !signature.signed_headers.iter().any(|name| name == "host" || name == AUTHORITY) {
         return Err(invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned()));
     }
     if !signature.signed_headers.is_sorted() {
@@ -73,7 +76,8 @@ fn push_headers(signature: &Signature<'_>, request: &SignedRequest<'_>, text: &m
     for name in &signature.signed_headers {
         text.push_str(name);
         text.push(':');
-        let values = request.headers.iter().filter(|(known, _)| known == name);
+        let name = if name == AUTHORITY { "host" } else { name };
+        let values = request.headers.iter().filter(|(known, _)| *known == name);
         for (index, (_, value)) in values.enumerate() {
             text.push_str(if index > 0 { "," } else { "" });
             push_collapsed(&String::from_utf8_lossy(value), text);

@@ -38,6 +38,13 @@ const TEXTS: &[&str] = &[
     "arn:aws:kinesis:us-east-1:000000000000:stream/clicks",
     "arn:aws:kinesis:us-east-1:000000000000:stream/clicks/consumer/counter:1700000000",
     "arn:aws:kinesis:us-east-1:000000000000:queue/jobs",
+    "arn:aws:kinesis:us-east-1:000000000000:channel/archive",
+    "arn:aws:iam::000000000000:role/writer",
+    "arn:aws:s3:::a-bucket",
+    "arn:aws:s3tables:us-east-1:000000000000:bucket/a-bucket",
+    "arn:aws:glue:us-east-1:000000000000:schema/registry/clicks",
+    "000000000000",
+    "abcdefghij0123456789-abc",
     "0",
     "340282366920938463463374607431768211455",
     "49521131618406377614412876484864007814367007187377586224",
@@ -57,7 +64,7 @@ fn value(id: ShapeId, dice: &mut Dice) -> Value {
         Shape::Structure(members) => {
             let mut object = Map::new();
             for member in members {
-                if member.required && !dice.one_in(20) || dice.one_in(2) {
+                if member.required && !dice.one_in(20) || dice.one_in(3) {
                     object.insert(member.name.to_owned(), value(member.shape, dice));
                 }
             }
@@ -72,7 +79,12 @@ fn value(id: ShapeId, dice: &mut Dice) -> Value {
             Value::Object(entries.collect())
         }
         Shape::String { values, .. } if !values.is_empty() && !dice.one_in(10) => json!(dice.pick(values)),
-        Shape::String { .. } => json!(dice.pick(TEXTS)),
+        Shape::String { pattern, .. } => {
+            let fits = |text: &&str| pattern.as_ref().is_none_or(|pattern| pattern.matches(text));
+            let fitting: Vec<&str> = TEXTS.iter().copied().filter(fits).collect();
+            let any = fitting.is_empty() || dice.one_in(10);
+            json!(dice.pick(if any { TEXTS } else { &fitting }))
+        }
         Shape::Integer(bounds) | Shape::Long(bounds) => json!(number(*bounds, dice)),
         Shape::Boolean => json!(dice.one_in(2)),
         Shape::Blob(_) => json!(dice.pick(&["", "AAAA", "aGVsbG8=", "YWJ=", "abc"])),
@@ -82,7 +94,11 @@ fn value(id: ShapeId, dice: &mut Dice) -> Value {
 
 fn number(bounds: Bounds, dice: &mut Dice) -> i64 {
     let (min, max) = (bounds.min.unwrap_or(-3), bounds.max.unwrap_or(100));
-    *dice.pick(&[&min, &max, &(min - 1), &(max + 1), &1, &24, &2, &i64::MAX])
+    if dice.one_in(4) {
+        *dice.pick(&[&(min - 1), &(max + 1), &i64::MAX])
+    } else {
+        *dice.pick(&[&min, &max, &min.max(2)])
+    }
 }
 
 /// The same document with some of its values exchanged for something else.

@@ -6,11 +6,24 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Inner;
-use crate::control::DeleteQueue;
+use super::{Engine, Inner, StreamSummary, summary_of};
+use crate::control::{DeleteQueue, QueueEntry};
 use crate::error::{Error, Result};
 use crate::queue::{Queue, QueueInner};
 use crate::stream::Stream;
+
+impl Engine {
+    /// All queues of all streams, each with its stream.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn list_queues(&self) -> Result<Vec<(StreamSummary, QueueEntry)>> {
+        let inner = self.check()?;
+        let journal = inner.journal.lock();
+        let of = |entry| move |queue: &QueueEntry| (summary_of(entry), queue.clone());
+        Ok(journal.state().streams().flat_map(|entry| entry.queues.iter().map(of(entry))).collect())
+    }
+}
 
 impl Inner {
     fn queue_directory(&self, id: u64) -> PathBuf {

@@ -1,0 +1,31 @@
+//! Kinesis over HTTP on the engine of Millrace: a [`Server`] that existing SDKs, the KCL, the KPL and the AWS command line
+//! cannot tell from the service.
+//!
+//! HTTP/1.1 and HTTP/2 come on one port, encrypted or not. What stands between the network and the engine is
+//! `door.rs`, in the order of its checks; the operations are in `operations`, a file a noun. How requests and answers are
+//! spelt is `millrace-kinesis`' matter.
+//!
+//! Architecture Invariant: no thread that serves waits for a disk: what may block is done on other threads, and whoever
+//! waits for an acknowledgement or for records is woken.
+
+mod answer;
+mod body;
+mod connections;
+mod counters;
+mod door;
+mod error;
+mod keys;
+mod log;
+mod operations;
+mod options;
+mod rates;
+mod server;
+mod service;
+mod streams;
+mod tls;
+
+pub use error::StartError;
+pub use millrace::limits::{LimitPolicy, ShardLimits};
+pub use millrace_kinesis::Credential;
+pub use options::{Bounds, Credentials, LogLevel, ServerOptions, Tls};
+pub use server::Server;

@@ -1,0 +1,226 @@
+//! CreateStream, DescribeStream and what else is about one stream.
+
+use std::sync::Arc;
+
+use millrace::capacity::{CapacityMode, ON_DEMAND_SHARDS};
+use millrace::{Retention, StreamConfig, StreamDescription};
+use millrace_kinesis::{ErrorName, ServiceError, Structure, Value, shard_number};
+
+use super::{done, invalid, shards, tags};
+use crate::service::{Outcome, Service};
+use crate::streams::blocking;
+
+/// How many shards DescribeStream tells where the caller does not say.
+const PAGE: usize = 100;
+/// The shortest retention, in hours.
+const RETENTION_HOURS_MIN: i64 = 24;
+
+/// CreateStream.
+pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outcome {
+    let name = request.str("StreamName").unwrap_or_default().to_owned();
+    let mode = mode_of(request);
+    let shards = match (mode, request.integer("ShardCount")) {
+        (CapacityMode::OnDemand, Some(_)) => {
+            return Err(invalid("ShardCount cannot be specified for a stream in ON_DEMAND mode."));
+        }
+        (CapacityMode::OnDemand, None) => i64::from(ON_DEMAND_SHARDS),
+        (CapacityMode::Provisioned, Some(shards)) => shards,
+        (CapacityMode::Provisioned, None) => {
+            return Err(invalid("ShardCount is required for a stream in PROVISIONED mode."));
+        }
+    };
+    let most = *StreamConfig::SHARDS.end();
+    let shards = u32::try_from(shards).ok().filter(|shards| *shards <= most);
+    let shards = shards.ok_or_else(|| shard_limit(service, request.integer("ShardCount").unwrap_or_default()))?;
+    let record_kib = request.integer("MaxRecordSizeInKiB").and_then(|kib| u32::try_from(kib).ok());
+    let default = StreamConfig::default();
+    let max_record_bytes = record_kib.map_or(default.max_record_bytes, |kib| kib.saturating_mul(1_024));
+    let config = StreamConfig {
+        shards,
+        max_record_bytes,
+        durability: service.durability,
+        limits: service.limits,
+        mode,
+        tags: tags::given(request),
+        ..default
+    };
+    let (engine, wanted) = (Arc::clone(&service.engine), name.clone());
+    blocking(move || engine.create_stream(&wanted, config).map(drop))
+        .await
+        .map_err(|error| service.of_stream(&name, &error))?;
+    done()
+}
+
+fn mode_of(request: &Structure) -> CapacityMode {
+    match request.structure("StreamModeDetails").and_then(|details| details.str("StreamMode")) {
+        Some("ON_DEMAND") => CapacityMode::OnDemand,
+        _ => CapacityMode::Provisioned,
+    }
+}
+
+/// A mode as the service tells it.
+pub(crate) fn told_mode(mode: CapacityMode) -> Structure {
+    Structure::new().with("StreamMode", if mode == CapacityMode::OnDemand { "ON_DEMAND" } else { "PROVISIONED" })
+}
+
+/// UpdateStreamMode.
+pub(crate) async fn update_mode(service: &Arc<Service>, request: &Structure) -> Outcome {
+    let name = service.stream_of(request).await?.stream.name().to_owned();
+    let (engine, of, mode) = (Arc::clone(&service.engine), name.clone(), mode_of(request));
+    blocking(move || engine.set_mode(&of, mode)).await.map_err(|error| service.of_stream(&name, &error))?;
+    done()
+}
+
+fn shard_limit(service: &Service, wanted: i64) -> ServiceError {
+    let (account, region, most) = (&service.account, &service.region, StreamConfig::SHARDS.end());
+    let message = format!(
+        "This request would exceed the shard limit for the account {account} in {region}. Current shard count for the \
+         account: 0. Limit: {most}. Number of additional shards that would have resulted from this request: {wanted}. Refer \
+         to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current \
+         limits and how to request higher limits."
+    );
+    ServiceError::new(ErrorName::LimitExceeded, message)
+}
+
+/// DeleteStream.
+pub(crate) async fn delete(service: &Arc<Service>, request: &Structure) -> Outcome {
+    let open = service.stream_of(request).await?;
+    let name = open.stream.name().to_owned();
+    let of_stream = |error| service.of_stream(&name, &error);
+    let account = &service.account;
+    if !request.is("EnforceConsumerDeletion") && !open.stream.consumers().map_err(of_stream)?.is_empty() {
+        return Err(in_use(format!(
+            "Stream {name} under account {account} has registered consumers: deregister them, or set \
+             EnforceConsumerDeletion."
+        )));
+    }
+    if !open.stream.queues().map_err(of_stream)?.is_empty() {
+        return Err(in_use(format!("Stream {name} under account {account} has queues: delete them first.")));
+    }
+    let (engine, wanted) = (Arc::clone(&service.engine), name.clone());
+    blocking(move || engine.delete_stream(&wanted)).await.map_err(|error| service.of_stream(&name, &error))?;
+    done()
+}
+
+fn in_use(message: String) -> ServiceError {
+    ServiceError::new(ErrorName::ResourceInUse, message)
+}
+
+/// UpdateMaxRecordSize.
+pub(crate) async fn update_max_record_size(service: &Arc<Service>, request: &Structure) -> Outcome {
+    let name = service.stream_of(request).await?.stream.name().to_owned();
+    let kib = request.integer("MaxRecordSizeInKiB").and_then(|kib| u32::try_from(kib).ok()).unwrap_or(u32::MAX);
+    let (engine, of) = (Arc::clone(&service.engine), name.clone());
+    let set = blocking(move || engine.set_max_record_bytes(&of, kib.saturating_mul(1_024))).await;
+    set.map_err(|error| service.of_stream(&name, &error))?;
+    done()
+}
+
+/// DescribeStream.
+pub(crate) async fn describe(service: &Arc<Service>, request: &Structure) -> Outcome {
+    let open = service.stream_of(request).await?;
+    let description = open.stream.describe();
+    let after = request
+        .str("ExclusiveStartShardId")
+        .map(|id| shard_number(id).ok_or_else(|| shards::could_not_find(service, id, &description.name)));
+    let after = after.transpose()?;
+    let page = request.integer("Limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE);
+    let mut rest = description.shards.iter().filter(|shard| after.is_none_or(|after| shard.id.0 > after));
+    let listed: Value = rest.by_ref().take(page).map(|shard| shards::told(&open, shard)).collect();
+    let has_more = rest.next().is_some();
+    let told = common(service, &description).with("Shards", listed).with("HasMoreShards", has_more);
+    Ok(Structure::new().with("StreamDescription", told).into())
+}
+
+/// DescribeStreamSummary.
+pub(crate) async fn describe_summary(service: &Arc<Service>, request: &Structure) -> Outcome {
+    let open = service.stream_of(request).await?;
+    let description = open.stream.describe();
+    let registered = open.stream.consumers().map_err(|error| service.of_stream(&description.name, &error))?.len();
+    let open_shards = description.shards.iter().filter(|shard| shard.is_open()).count();
+    let kib = description.config.max_record_bytes.div_ceil(1_024);
+    let told = common(service, &description)
+        .with("OpenShardCount", i64::try_from(open_shards).unwrap_or(i64::MAX))
+        .with("ConsumerCount", i64::try_from(registered).unwrap_or(i64::MAX))
+        .with("MaxRecordSizeInKiB", kib);
+    Ok(Structure::new().with("StreamDescriptionSummary", told).into())
+}
+
+/// What both descriptions tell.
+fn common(service: &Service, description: &StreamDescription) -> Structure {
+    let no_metrics = Structure::new().with("ShardLevelMetrics", Value::List(Vec::new()));
+    let created_ms = i64::try_from(description.created_ms).unwrap_or(i64::MAX);
+    Structure::new()
+        .with("StreamName", description.name.as_str())
+        .with("StreamARN", service.arn(&description.name).to_string())
+        .with("StreamStatus", "ACTIVE")
+        .with("StreamModeDetails", told_mode(description.config.mode))
+        .with("RetentionPeriodHours", hours(description.config.retention))
+        .with("StreamCreationTimestamp", Value::Timestamp(created_ms))
+        .with("EnhancedMonitoring", [no_metrics].into_iter().collect::<Value>())
+        .with("EncryptionType", "NONE")
+}
+
+/// A retention in hours. One without end is told as the longest that the service has.
+fn hours(retention: Retention) -> i64 {
+    match retention {
+        Retention::Hours(hours) => i64::from(hours),
+        Retention::Unbounded => i64::from(*Retention::HOURS.end()),
+    }
+}
+
+/// IncreaseStreamRetentionPeriod.
+pub(crate) async fn increase_retention(service: &Arc<Service>, request: &Structure) -> Outcome {
+    let longest = i64::from(*Retention::HOURS.end());
+    set_retention(service, request, |name, wanted, present| {
+        if wanted > longest {
+            return Err(format!(
+                "Maximum allowed retention period is {longest} hours. Requested retention period ({wanted} hours) is too \
+                 long."
+            ));
+        }
+        if wanted < present {
+            return Err(format!(
+                "Requested retention period ({wanted} hours) for stream {name} can not be shorter than existing retention \
+                 period ({present} hours). Use DecreaseRetentionPeriod API."
+            ));
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// DecreaseStreamRetentionPeriod.
+pub(crate) async fn decrease_retention(service: &Arc<Service>, request: &Structure) -> Outcome {
+    set_retention(service, request, |name, wanted, present| {
+        if wanted > present {
+            return Err(format!(
+                "Requested retention period ({wanted} hours) for stream {name} can not be longer than existing retention \
+                 period ({present} hours). Use IncreaseRetentionPeriod API."
+            ));
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn set_retention(
+    service: &Arc<Service>,
+    request: &Structure,
+    check: impl FnOnce(&str, i64, i64) -> Result<(), String>,
+) -> Outcome {
+    let open = service.stream_of(request).await?;
+    let name = open.stream.name().to_owned();
+    let wanted = request.integer("RetentionPeriodHours").unwrap_or_default();
+    if wanted < RETENTION_HOURS_MIN {
+        return Err(invalid(format!(
+            "Minimum allowed retention period is {RETENTION_HOURS_MIN} hours. Requested retention period ({wanted} hours) is \
+             too short."
+        )));
+    }
+    check(&name, wanted, hours(open.stream.describe().config.retention)).map_err(invalid)?;
+    let retention = Retention::Hours(u32::try_from(wanted).unwrap_or(u32::MAX));
+    let (engine, of) = (Arc::clone(&service.engine), name.clone());
+    blocking(move || engine.set_retention(&of, retention)).await.map_err(|error| service.of_stream(&name, &error))?;
+    done()
+}

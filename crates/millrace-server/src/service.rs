@@ -1,0 +1,139 @@
+//! What all requests of a server share, and how a request finds its operation.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millrace::clock::Clock;
+use millrace::limits::LimitPolicy;
+use millrace::{Durability, Engine, Kind};
+use millrace_kinesis::{ErrorName, Format, Operation, ServiceError, StreamArn, Structure, TokenKey, decode, validate};
+use tokio::sync::watch;
+
+use crate::answer::Answer;
+use crate::counters::Counters;
+use crate::error::{exceeded, of_engine};
+use crate::operations;
+use crate::rates::Rates;
+use crate::streams::{OpenStream, Streams};
+
+/// The result of an operation.
+pub(crate) type Outcome = Result<Answer, ServiceError>;
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// The store.
+    pub engine: Arc<Engine>,
+    /// The streams in use.
+    pub streams: Streams,
+    /// What is counted.
+    pub counters: Counters,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The key of iterators and page tokens.
+    pub tokens: TokenKey,
+    /// The account that ARNs name.
+    pub account: String,
+    /// The region that ARNs name.
+    pub region: String,
+    /// What streams are created with.
+    pub durability: Durability,
+    /// What their shards take and give a second.
+    pub limits: LimitPolicy,
+    /// How often operations may be called; none where calls are not counted.
+    pub rates: Option<Rates>,
+    /// Whether the server is being stopped.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// A request whose caller is known.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// How it is encoded, and how the answer will be.
+    pub format: Format,
+    /// Its body, without compression.
+    pub body: Bytes,
+}
+
+impl Service {
+    /// Does what a request asks for.
+    pub async fn call(self: &Arc<Self>, operation: &'static Operation, call: &Call) -> Outcome {
+        // What carries most records has a way of its own.
+        if operation.name == "PutRecords" {
+            return operations::put::put_records(self, call).await;
+        }
+        let request = decode(operation, call.format, &call.body)?;
+        validate(operation, &request)?;
+        if let Some(rates) = &self.rates {
+            rates.admit(operation.name, &request, self.clock.monotonic_ms())?;
+        }
+        operations::dispatch(self, operation, call.format, &request).await
+    }
+
+    /// Returns once the server is being stopped.
+    pub async fn stopped(&self) {
+        // A sender that is gone has stopped it too.
+        let mut stopping = self.stopping.clone();
+        let _stopped = stopping.wait_for(|stop| *stop).await;
+    }
+
+    /// The time, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        i64::try_from(self.clock.wall_ms()).unwrap_or(i64::MAX)
+    }
+
+    /// The ARN of a stream.
+    pub fn arn<'a>(&'a self, stream: &'a str) -> StreamArn<'a> {
+        StreamArn { partition: "aws", region: &self.region, account: &self.account, stream }
+    }
+
+    /// The name of the stream that a request is about, by name or by ARN.
+    pub fn stream_name<'r>(&self, name: Option<&'r str>, arn: Option<&'r str>) -> Result<&'r str, ServiceError> {
+        let Some(arn) = arn else {
+            return name.ok_or_else(|| {
+                ServiceError::new(ErrorName::InvalidArgument, "Either StreamName or StreamARN should be provided.")
+            });
+        };
+        let parsed = StreamArn::parse(arn).ok_or_else(|| {
+            ServiceError::new(ErrorName::InvalidArgument, format!("{arn} is not the ARN of a stream."))
+        })?;
+        if name.is_some_and(|name| name != parsed.stream) {
+            let message = "StreamName and StreamARN do not name the same stream.";
+            return Err(ServiceError::new(ErrorName::InvalidArgument, message));
+        }
+        if (parsed.region, parsed.account) == (self.region.as_str(), self.account.as_str()) {
+            Ok(parsed.stream)
+        } else {
+            Err(not_found(parsed.stream, parsed.account))
+        }
+    }
+
+    /// The stream that a request is about.
+    pub async fn stream_of(&self, request: &Structure) -> Result<Arc<OpenStream>, ServiceError> {
+        self.stream_named(self.stream_name(request.str("StreamName"), request.str("StreamARN"))?).await
+    }
+
+    /// The stream of a name.
+    pub async fn stream_named(&self, name: &str) -> Result<Arc<OpenStream>, ServiceError> {
+        self.streams.get(name).await.map_err(|error| self.of_stream(name, &error))
+    }
+
+    /// An error of the engine about a stream, in the service's words where it has some.
+    pub fn of_stream(&self, name: &str, error: &millrace::Error) -> ServiceError {
+        let account = &self.account;
+        match error.kind() {
+            Kind::StreamNotFound | Kind::StreamDeleting => not_found(name, account),
+            Kind::StreamExists => {
+                let message = format!("Stream {name} under account {account} already exists.");
+                ServiceError::new(ErrorName::ResourceInUse, message)
+            }
+            Kind::ThroughputExceeded => exceeded(account, error),
+            _ => of_engine(error),
+        }
+    }
+}
+
+/// There is no stream of this name.
+pub(crate) fn not_found(stream: &str, account: &str) -> ServiceError {
+    ServiceError::new(ErrorName::ResourceNotFound, format!("Stream {stream} under account {account} not found."))
+}

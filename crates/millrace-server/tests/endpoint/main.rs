@@ -1,0 +1,16 @@
+//! The endpoint over real connections: what each operation answers, what is refused and how, and that nothing that comes
+//! over the network ends it.
+
+mod client;
+mod compatibility;
+mod door;
+mod fanout;
+mod limits;
+mod mutations;
+mod queues;
+mod records;
+#[path = "../../../millrace-kinesis/tests/mutations/requests.rs"]
+mod requests;
+mod reshard;
+mod streams;
+mod transport;

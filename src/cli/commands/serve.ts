@@ -1,0 +1,109 @@
+/** `millrace serve`: Kinesis over HTTP on a store, until a signal comes. */
+import { readFileSync } from 'node:fs'
+import { Option, type Command } from 'commander'
+import type { Durability, LimitPolicy, ServeLog, ServeOptions } from '../../index.js'
+import { durability, limits, LIMITS_FORMS, portNumber } from '../arguments.js'
+import type { Register } from '../command.js'
+import { readCredentials } from '../credentials.js'
+import { CommandFailure } from '../exit.js'
+import { commonOptions, type CommandResult, type CommonOptions, type Session } from '../session.js'
+
+const EXAMPLES = `
+Examples:
+  $ millrace serve                                   # http://127.0.0.1:4567, anybody on this machine may call
+  $ millrace serve --tls --credentials ~/.aws/credentials --host 0.0.0.0
+  $ millrace serve --config serve.json               # the options of millrace.serve() as JSON; flags go before it
+  $ eval "$(millrace env)" && aws kinesis list-streams`
+
+/** Adds the command to the program. */
+export function registerServe(program: Command, register: Register): void {
+  const command = program
+    .command('serve')
+    .description('serve the streams as Amazon Kinesis does, to SDKs and the AWS command line')
+    .option('-p, --port <port>', 'port to listen on; 0 lets the system choose (default: 4567)', portNumber)
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--tls', 'encrypt, with a certificate of an authority that is made for this store')
+    .option('--cert <file>', 'encrypt with this certificate in PEM')
+    .option('--key <file>', 'the key of --cert')
+    .option('--credentials <file>', 'verify signatures by the keys of a file in the form of ~/.aws/credentials')
+    .option('--account <digits>', 'account that ARNs name (default: 000000000000)')
+    .option('--region <region>', 'region that ARNs name (default: us-east-1)')
+    .option('--durability <policy>', 'of streams that clients create: synced, os or interval:MS', durability)
+    .option('--limits <limits>', `of streams that clients create: ${LIMITS_FORMS}, or off (default: aws)`, (text) =>
+      text === 'off' ? 'unlimited' : limits(text),
+    )
+    .addOption(
+      new Option('--log <level>', 'what goes to standard error, as lines of JSON (default: info)').choices([
+        'off',
+        'error',
+        'warn',
+        'info',
+        'debug',
+      ]),
+    )
+    .option('--config <file>', 'a file of JSON with the options of millrace.serve()')
+  commonOptions(command).addHelpText('after', EXAMPLES)
+  register(command, run)
+}
+
+interface ServeFlags extends CommonOptions {
+  readonly port?: number
+  readonly host?: string
+  readonly tls?: true
+  readonly cert?: string
+  readonly key?: string
+  readonly credentials?: string
+  readonly account?: string
+  readonly region?: string
+  readonly durability?: Durability
+  readonly limits?: LimitPolicy
+  readonly log?: ServeLog
+  readonly config?: string
+}
+
+async function run(session: Session, flags: ServeFlags): CommandResult {
+  const options = { log: 'info', ...configured(flags.config), ...given(flags) } as const
+  await session.withStore('create', async (store) => {
+    await using server = await store.serve(options)
+    const { url, certificateAuthority } = server
+    // The server's own log says so too, where it has one.
+    if (options.credentials === undefined && (options.log === 'off' || options.log === 'error')) {
+      session.note('millrace: warning: signatures are not verified: anybody on this machine may call')
+    }
+    if (certificateAuthority !== undefined) session.note(`millrace: clients have to trust ${certificateAuthority}`)
+    if (session.json) session.out.json({ url, certificateAuthority, directory: session.directory })
+    else session.out.line(`serving ${session.directory} at ${url}`)
+    await session.out.flush()
+    await aborted(session.signal)
+    session.note('millrace: stopping; requests that are under way finish')
+  })
+}
+
+/** The flags that were given, as options of `serve`. */
+function given(flags: ServeFlags): ServeOptions {
+  const { port, host, account, region, limits, log } = flags
+  const files = flags.cert !== undefined && flags.key !== undefined
+  if (!files && (flags.cert ?? flags.key) !== undefined) {
+    throw new CommandFailure('ERR_USAGE', 'expected --cert and --key together')
+  }
+  const tls = files ? { certificate: flags.cert, key: flags.key } : flags.tls
+  const credentials = flags.credentials === undefined ? undefined : readCredentials(flags.credentials)
+  const options = { port, host, account, region, durability: flags.durability, limits, log, tls, credentials }
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+function configured(path: string | undefined): ServeOptions {
+  if (path === undefined) return {}
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ServeOptions
+  } catch (error) {
+    throw new CommandFailure('ERR_CONFIG', `cannot read the options in ${path}: ${(error as Error).message}`)
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

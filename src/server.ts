@@ -1,0 +1,167 @@
+/**
+ * Kinesis over HTTP on an open store, for whoever speaks to Kinesis already.
+ *
+ * All of it runs on the native module's threads; no request crosses into JavaScript.
+ */
+import { NativeServer, type NativeEngine } from './binding.js'
+import { checkWhole } from './checks.js'
+import { nativeDurability } from './describe.js'
+import { invalidArgument, mappedAsync } from './errors.js'
+import { keepAlive } from './events.js'
+import type { Durability, LimitPolicy } from './options.js'
+import { nativeLimits } from './settings.js'
+
+const PORT_DEFAULT = 4567
+const PORT_MAX = 65_535
+const THREADS_MAX = 1_024
+
+/** What a server logs: lines of JSON on standard error. */
+export type ServeLog = 'off' | 'error' | 'warn' | 'info' | 'debug'
+
+/** An access key that may call. */
+export interface ServeCredential {
+  /** What a signature names the key by. */
+  readonly accessKeyId: string
+  /** What signatures are made with. */
+  readonly secretAccessKey: string
+  /** What has to come along with each request of this key. */
+  readonly sessionToken?: string
+}
+
+/** Options of {@link Millrace.serve}. */
+export interface ServeOptions {
+  /**
+   * The port; 0 lets the system choose.
+   * @default 4567
+   */
+  readonly port?: number
+  /**
+   * The address to listen on. Any other than a loopback address needs `credentials`.
+   * @default '127.0.0.1'
+   */
+  readonly host?: string
+  /**
+   * `true` encrypts with a certificate of an authority that is made for this store (see
+   * {@link Server.certificateAuthority}); files in PEM are used as they are.
+   * @default false
+   */
+  readonly tls?: boolean | { readonly certificate: string; readonly key: string }
+  /** Who may call: signatures are verified. By default anybody may, and signatures are only looked at. */
+  readonly credentials?: readonly ServeCredential[]
+  /**
+   * The account that ARNs name: twelve digits.
+   * @default '000000000000'
+   */
+  readonly account?: string
+  /**
+   * The region that ARNs name.
+   * @default 'us-east-1'
+   */
+  readonly region?: string
+  /**
+   * What the acknowledgement of a stream that is created over the wire promises.
+   * @default 'synced'
+   */
+  readonly durability?: Durability
+  /**
+   * What the shards of such streams take and give a second. With `'aws'` calls are counted as well, as AWS counts them.
+   * @default 'aws'
+   */
+  readonly limits?: LimitPolicy
+  /**
+   * What is logged.
+   * @default 'warn'
+   */
+  readonly log?: ServeLog
+  /**
+   * How many threads serve.
+   * @default as many as there are processors
+   */
+  readonly threads?: number
+}
+
+/** A server that runs until it is stopped, made by {@link Millrace.serve}. */
+export class Server implements AsyncDisposable {
+  readonly #native: NativeServer
+  readonly #onStop: (server: Server) => void
+  readonly #scheme: 'http' | 'https'
+  #stopping: Promise<void> | undefined
+
+  private constructor(native: NativeServer, scheme: 'http' | 'https', onStop: (server: Server) => void) {
+    this.#native = native
+    this.#scheme = scheme
+    this.#onStop = onStop
+    keepAlive.hold()
+  }
+
+  /** Starts a server on a store; `onStop` is called as it begins to stop. @internal */
+  static async start(engine: NativeEngine, options: ServeOptions, onStop: (server: Server) => void): Promise<Server> {
+    const { tls = false, credentials, account, region, threads } = options
+    const native = await mappedAsync(() =>
+      NativeServer.start(engine, {
+        host: options.host ?? '127.0.0.1',
+        port: checkWhole('port', options.port ?? PORT_DEFAULT, 0, PORT_MAX),
+        developmentTls: tls === true,
+        ...(typeof tls === 'object' && { certificate: tls.certificate, key: tls.key }),
+        ...(credentials !== undefined && { credentials: credentials.map(checkCredential) }),
+        ...(account !== undefined && { account }),
+        ...(region !== undefined && { region }),
+        ...(threads !== undefined && { threads: checkWhole('threads', threads, 1, THREADS_MAX) }),
+        ...nativeDurability(options.durability ?? 'synced'),
+        limits: nativeLimits(options.limits ?? 'aws'),
+        log: options.log ?? 'warn',
+      }),
+    )
+    return new Server(native, tls === false ? 'http' : 'https', onStop)
+  }
+
+  /** The address that it listens on. */
+  get host(): string {
+    return this.#native.host
+  }
+
+  /** The port that it listens on. */
+  get port(): number {
+    return this.#native.port
+  }
+
+  /** What clients take for their endpoint. */
+  get url(): string {
+    const host = this.host.includes(':') ? `[${this.host}]` : this.host
+    return `${this.#scheme}://${host}:${this.port}`
+  }
+
+  /** With `tls: true`, the file of the certificate that clients have to trust, in PEM. */
+  get certificateAuthority(): string | undefined {
+    return this.#native.authority ?? undefined
+  }
+
+  /**
+   * Takes no more connections, lets requests that are under way finish for up to ten seconds, then ends. Stopping again
+   * waits for the same.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  /** Stops the server at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #stop(): Promise<void> {
+    this.#onStop(this)
+    try {
+      await mappedAsync(() => this.#native.stop())
+    } finally {
+      keepAlive.release()
+    }
+  }
+}
+
+function checkCredential(credential: ServeCredential): ServeCredential {
+  const { accessKeyId, secretAccessKey } = credential
+  if (typeof accessKeyId === 'string' && accessKeyId !== '' && typeof secretAccessKey === 'string') return credential
+  throw invalidArgument(`credentials: expected an accessKeyId and a secretAccessKey, got ${Object.keys(credential)}`)
+}
