@@ -53,7 +53,7 @@ function tail(stream: string, ...args: string[]): TailLine[] {
 }
 
 describe('help and usage', () => {
-  it('every_command_has_help_with_examples', () => {
+  it('every_command_has_help_with_examples', { timeout: 120_000 }, () => {
     const help = ok(['--help'])
     expect(help).toContain('Exit codes:')
     const commands = [...help.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name as string)

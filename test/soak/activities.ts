@@ -5,6 +5,7 @@ import { churn, trespass } from './activities/churn.js'
 import { follow, lag } from './activities/follow.js'
 import { hold } from './activities/hold.js'
 import { produce } from './activities/produce.js'
+import { reshard } from './activities/reshard.js'
 import { poll, revisit } from './activities/revisit.js'
 import type { Context } from './context.js'
 
@@ -18,6 +19,7 @@ export const ACTIVITIES: Readonly<Record<string, (context: Context) => Promise<v
   lag,
   poll,
   produce,
+  reshard,
   revisit,
   trespass,
 }

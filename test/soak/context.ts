@@ -22,6 +22,7 @@ export const COUNTED = [
   'viewsChecked',
   'streamsCreated',
   'streamsDeleted',
+  'reshards',
   'flushes',
   'descriptions',
   'verifications',

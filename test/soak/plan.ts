@@ -28,7 +28,10 @@ export interface Standing {
 /** `interval` is by the store's clock: at the usual factors a minute is a few milliseconds. */
 const INTERVAL = { interval: 60_000 } as const
 
-/** The standing streams: each policy, few shards and many, and one whose retention is changed all the time. */
+/** The stream whose shards split and merge. */
+export const SHIFTING = 'shifting'
+
+/** The standing streams: each policy, few shards and many, and those whose retention or shards change all the time. */
 export const STANDING: readonly Standing[] = [
   standing(1, 'synced', { shards: 2, durability: 'synced' }),
   standing(2, 'interval', { shards: 4, durability: INTERVAL }),
@@ -36,6 +39,7 @@ export const STANDING: readonly Standing[] = [
   standing(4, 'wide', { shards: 64, durability: 'os' }),
   standing(5, 'elastic', { shards: 3, durability: INTERVAL }, 48),
   standing(6, 'prepared', { shards: 2, durability: 'synced', preallocate: 2 << 20 }),
+  standing(7, SHIFTING, { shards: 2, durability: 'os' }),
 ]
 
 function standing(id: number, name: string, options: CreateStreamOptions<Uint8Array>, hoursMost = RETENTION_HOURS) {
@@ -87,9 +91,13 @@ export interface Role {
   readonly mortal: boolean
 }
 
-/** All threads. An activity that is new (resharding, say) joins a list here and one in `activities.ts`. */
+/** All threads. An activity that is new joins a list here and one in `activities.ts`. */
 export const ROLES: readonly Role[] = [
-  { name: 'steady', mortal: false, activities: ['produce', 'follow', 'follow', 'lag', 'hold', 'administer', 'audit'] },
+  {
+    name: 'steady',
+    mortal: false,
+    activities: ['produce', 'follow', 'follow', 'lag', 'hold', 'administer', 'audit', 'reshard'],
+  },
   {
     name: 'mortal',
     mortal: true,

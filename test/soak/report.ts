@@ -21,6 +21,7 @@ const TITLES: Readonly<Record<Counted, string>> = {
   viewsChecked: 'held batches summed again',
   streamsCreated: 'streams created',
   streamsDeleted: 'streams deleted',
+  reshards: 'shards split or merged',
   flushes: 'flushes',
   descriptions: 'streams described',
   verifications: 'stores verified under load',

@@ -1,7 +1,7 @@
 /** Reading on: readers that keep up, lag, sleep over a whole retention, and are restarted where they stood. */
 import type { Batch, ReadOptions, Reader, StartAt, Stream } from 'millrace'
 import { codeOf, pause, tallyFor, type Context } from '../context.js'
-import { STANDING } from '../plan.js'
+import { SHIFTING, STANDING } from '../plan.js'
 import type { Random } from '../random.js'
 import { Breach, type Tally } from '../tally.js'
 import { open } from './produce.js'
@@ -37,7 +37,9 @@ async function followWith(context: Context, linger: () => Promise<void>): Promis
     const stream = await open(context.millrace, name)
     const from = random.pick<StartAt>(['TRIM_HORIZON', 'TRIM_HORIZON', 'LATEST'])
     const tally = tallyFor(context, id, from === 'TRIM_HORIZON')
-    const shard = random.chance(30) ? random.pick(stream.describe().shardList).shardId : undefined
+    // A key moves on to the children of its shard, and a tally follows it through the whole stream only.
+    const picks = name !== SHIFTING && random.chance(30)
+    const shard = picks ? random.pick(stream.describe().shardList).shardId : undefined
     const until = ledger.now() + random.fraction() * 3 * pace.retentionMs
     await restartably(context, stream, { from, ...(shard === undefined ? {} : { shard }) }, async (batch, askedMs) => {
       tally.take(batch, askedMs)

@@ -46,11 +46,15 @@ impl Stream {
         let segments = self.0.log.segments();
         let published = self.0.log.published();
         let ends = segments.iter().map(|segment| segment.end().unwrap_or(published.offset));
+        // Each lock is let go of before the next one is taken: what is locked in the expression below stays so to its end.
+        let config = self.0.config.read().clone();
+        let expiry_is_paused = self.0.engine.expiry.lock().is_paused();
+        let capacity = self.0.engine.capacity_of(self.0.id).ok();
         StreamDescription {
             name: self.0.name.clone(),
             id: self.0.id,
             created_ms: self.0.created_ms,
-            config: self.0.config.read().clone(),
+            config,
             shards: self.0.routes().map.shards().to_vec(),
             segments: segments.len(),
             bytes: ends.map(u64::from).sum(),
@@ -58,8 +62,8 @@ impl Stream {
             oldest_ms: segments.first().map_or(self.0.created_ms, |segment| segment.first_arrival_ms),
             published,
             durable: self.0.log.durable(),
-            expiry_is_paused: self.0.engine.expiry.lock().is_paused(),
-            warm_mib_per_second: self.0.engine.capacity_of(self.0.id).ok().and_then(|(_, of)| of.warm_mib_per_second()),
+            expiry_is_paused,
+            warm_mib_per_second: capacity.and_then(|(_, of)| of.warm_mib_per_second()),
             findings: self.0.findings.clone(),
         }
     }
