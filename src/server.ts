@@ -45,7 +45,14 @@ export interface ServeOptions {
    * {@link Server.certificateAuthority}); files in PEM are used as they are.
    * @default false
    */
-  readonly tls?: boolean | { readonly certificate: string; readonly key: string }
+  readonly tls?:
+    | boolean
+    | {
+        /** The path of the certificate, with its chain. */
+        readonly certificate: string
+        /** The path of its private key. */
+        readonly key: string
+      }
   /** Who may call: signatures are verified. By default anybody may, and signatures are only looked at. */
   readonly credentials?: readonly ServeCredential[]
   /**
