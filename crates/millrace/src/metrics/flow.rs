@@ -17,6 +17,8 @@
 //! Memory: a block of eight shards is made when the first of them is touched, and costs 504 bytes a shard. Ten thousand
 //! shards that are all in use cost 5 MB each way.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How many seconds are remembered one by one: the ten of a window, the one before, and the one that goes on.
@@ -26,7 +28,7 @@ const COARSE: usize = 8;
 /// How long one moment of the coarse ring holds, in seconds.
 const COARSE_SECONDS: u64 = 10;
 /// How many shards share a block.
-const BLOCK_SHARDS: usize = 8;
+const BLOCK_SHARDS: u32 = 8;
 
 /// What has passed one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,7 +169,8 @@ pub struct Flows {
     fine: [Option<u64>; FINE],
     coarse: [Option<u64>; COARSE],
     whole: Box<Block<1>>,
-    shards: Vec<Option<Box<Block<BLOCK_SHARDS>>>>,
+    // Not by index: whoever forges a log numbers its shards as he likes.
+    shards: HashMap<u32, Box<Block<{ BLOCK_SHARDS as usize }>>>,
 }
 
 impl Flows {
@@ -181,7 +184,7 @@ impl Flows {
             fine: [None; FINE],
             coarse: [None; COARSE],
             whole: Box::default(),
-            shards: Vec::new(),
+            shards: HashMap::new(),
         };
         flows.fine[slot(second, FINE)] = Some(second);
         flows.coarse[slot(second / COARSE_SECONDS, COARSE)] = Some(second);
@@ -201,11 +204,8 @@ impl Flows {
     /// Adds what passed through a shard.
     #[inline]
     pub fn add(&mut self, shard: u32, more: Flow) {
-        let (block, index) = (shard as usize / BLOCK_SHARDS, shard as usize % BLOCK_SHARDS);
-        if self.shards.len() <= block {
-            self.shards.resize_with(block + 1, || None);
-        }
-        self.shards[block].get_or_insert_default().now[index].add(more);
+        let (block, index) = place(shard);
+        self.shards.entry(block).or_default().now[index].add(more);
         self.whole.now[0].add(more);
     }
 
@@ -220,8 +220,8 @@ impl Flows {
     pub fn shards(&self, second: u64, shards: impl IntoIterator<Item = u32>) -> Vec<Passed> {
         let windows = self.windows(second);
         let passed = |shard: u32| {
-            let block = self.shards.get(shard as usize / BLOCK_SHARDS)?.as_ref()?;
-            Some(block.passed(&windows, shard as usize % BLOCK_SHARDS))
+            let (block, index) = place(shard);
+            Some(self.shards.get(&block)?.passed(&windows, index))
         };
         shards.into_iter().map(|shard| passed(shard).unwrap_or_default()).collect()
     }
@@ -229,11 +229,7 @@ impl Flows {
     /// Lets go of the memory of shards that are no longer of interest; what passed through them stays in the stream's
     /// totals. Eight shards share their memory, so it goes when none of them is wanted.
     pub fn forget(&mut self, is_wanted: impl Fn(u32) -> bool) {
-        for (block, first) in self.shards.iter_mut().zip((0_u32..).step_by(BLOCK_SHARDS)) {
-            if !(first..first + 8).any(&is_wanted) {
-                *block = None;
-            }
-        }
+        self.shards.retain(|block, _| (0..BLOCK_SHARDS).any(|index| is_wanted(block * BLOCK_SHARDS + index)));
     }
 
     /// Keeps the totals as they are at the beginning of this second.
@@ -252,12 +248,12 @@ impl Flows {
         }
         self.second = second;
         self.whole.fine[fine] = self.whole.now;
-        for block in self.shards.iter_mut().flatten() {
+        for block in self.shards.values_mut() {
             block.fine[fine] = block.now;
         }
         let Some(coarse) = coarse else { return };
         self.whole.coarse[coarse] = self.whole.now;
-        for block in self.shards.iter_mut().flatten() {
+        for block in self.shards.values_mut() {
             block.coarse[coarse] = block.now;
         }
     }
@@ -286,6 +282,11 @@ impl Flows {
         let next = kept.filter(|(kept, _)| *kept >= second).min_by_key(|(kept, _)| *kept);
         next.map_or(Moment::Now, |(_, moment)| moment)
     }
+}
+
+/// In which block a shard stands, and where there.
+fn place(shard: u32) -> (u32, usize) {
+    (shard / BLOCK_SHARDS, (shard % BLOCK_SHARDS) as usize)
 }
 
 fn slot(count: u64, slots: usize) -> usize {

@@ -3,6 +3,7 @@
 //! What comes in and what goes out are counted under a lock each, so that neither waits for the other. An append takes
 //! the lock for a frame, not for a record; what it adds is plain numbers. One call in sixteen is timed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::advice::{RECORD_LOAD, ShardLoad};
@@ -47,7 +48,7 @@ struct Incoming {
 struct Outgoing {
     flows: Flows,
     age: Age,
-    ages: Vec<Age>,
+    ages: HashMap<u32, Age>,
     get_records: Calls,
 }
 
@@ -86,7 +87,7 @@ impl Meter {
             outgoing: Apart(Mutex::new(Outgoing {
                 flows: Flows::new(second),
                 age: Age::default(),
-                ages: Vec::new(),
+                ages: HashMap::new(),
                 get_records: Calls::default(),
             })),
             subscriptions: Mutex::default(),
@@ -163,7 +164,7 @@ impl Meter {
         let mut all = Flow::default();
         for (shard, flow, age_ms) in runs {
             outgoing.flows.add(shard, flow);
-            outgoing.shard_age(shard).record(age_ms, second);
+            outgoing.ages.entry(shard).or_default().record(age_ms, second);
             outgoing.age.record(age_ms, second);
             all.records += flow.records;
             all.bytes += flow.bytes;
@@ -205,7 +206,9 @@ impl Meter {
     /// Lets go of what is kept for shards that are no more.
     pub fn forget(&self, is_kept: impl Fn(u32) -> bool) {
         self.incoming.lock().flows.forget(&is_kept);
-        self.outgoing.lock().flows.forget(&is_kept);
+        let mut outgoing = self.outgoing.lock();
+        outgoing.flows.forget(&is_kept);
+        outgoing.ages.retain(|shard, _| is_kept(*shard));
     }
 
     /// What enhanced fan-out tells.
@@ -239,7 +242,7 @@ impl Meter {
             open: shard.is_open(),
             incoming,
             outgoing,
-            iterator_age_ms: ages.get(shard.id.0 as usize).map_or(0, |age| age.read(second)),
+            iterator_age_ms: ages.get(&shard.id.0).map_or(0, |age| age.read(second)),
         };
         metrics.shards = map.shards().iter().zip(incoming).zip(outgoing).map(of_shard).collect();
         metrics.open_shards = u32::try_from(map.open_count()).unwrap_or(u32::MAX);
@@ -300,16 +303,6 @@ impl Incoming {
             self.sampler.turn();
         }
         is_first
-    }
-}
-
-impl Outgoing {
-    fn shard_age(&mut self, shard: u32) -> &mut Age {
-        let index = shard as usize;
-        if self.ages.len() <= index {
-            self.ages.resize(index + 1, Age::default());
-        }
-        &mut self.ages[index]
     }
 }
 

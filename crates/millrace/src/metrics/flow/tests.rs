@@ -78,5 +78,15 @@ impl Totals for Vec<Passed> {
 
 #[test]
 fn a_shard_costs_no_more_memory_than_the_documentation_says() {
-    assert_eq!(size_of::<Block<BLOCK_SHARDS>>(), BLOCK_SHARDS * 504);
+    assert_eq!(size_of::<Block<{ BLOCK_SHARDS as usize }>>(), BLOCK_SHARDS as usize * 504);
+}
+
+#[test]
+fn the_number_of_a_shard_is_no_measure_of_memory() {
+    let mut flows = Flows::new(0);
+    flows.add(u32::MAX, Flow::of(1, 10));
+    assert_eq!(flows.shards(0, [u32::MAX, 0]).map_totals(), [Flow::of(1, 10), Flow::default()]);
+    assert_eq!(flows.shards.len(), 1);
+    flows.forget(|shard| shard == u32::MAX);
+    assert_eq!(flows.shards.len(), 1, "the last block of all ends where the numbers do");
 }
