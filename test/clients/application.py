@@ -58,6 +58,11 @@ for event in subscription["EventStream"]:
 subscription["EventStream"].close()
 told["pushed"] = pushed
 
+statement = {"Effect": "Allow", "Principal": "*", "Action": "kinesis:GetRecords", "Resource": arn}
+kinesis.put_resource_policy(ResourceARN=arn, Policy=json.dumps({"Statement": [statement]}))
+told["policy"] = json.loads(kinesis.get_resource_policy(ResourceARN=arn)["Policy"])["Statement"][0]["Action"]
+kinesis.delete_resource_policy(ResourceARN=arn)
+
 told["errors"] = [
     error_of(kinesis.describe_stream, StreamName="missing"),
     error_of(kinesis.get_records, ShardIterator="forged"),

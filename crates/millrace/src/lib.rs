@@ -34,7 +34,8 @@ pub mod metrics;
 pub mod shard;
 
 pub use control::{
-    Consumer, DeadLetters, Durability, QueueConfig, QueueEntry, QueueStart, Retention, StreamConfig, StreamStatus, Tags,
+    Consumer, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueEntry, QueueStart, Retention, StreamConfig,
+    StreamStatus, Tags,
 };
 pub use engine::{Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};

@@ -3,6 +3,7 @@
 pub(crate) mod consumers;
 pub(crate) mod get;
 pub(crate) mod lists;
+pub(crate) mod policies;
 pub(crate) mod put;
 pub(crate) mod queues;
 pub(crate) mod reshard;
@@ -36,6 +37,7 @@ pub(crate) async fn dispatch(
         "CreateStream" => streams::create(service, request).await,
         "DecreaseStreamRetentionPeriod" => streams::decrease_retention(service, request).await,
         "DeleteQueue" => queues::delete(service, request).await,
+        "DeleteResourcePolicy" => policies::delete(service, request).await,
         "DeleteStream" => streams::delete(service, request).await,
         "DeregisterStreamConsumer" => consumers::deregister(service, request).await,
         "DescribeLimits" => lists::describe_limits(service),
@@ -44,6 +46,7 @@ pub(crate) async fn dispatch(
         "DescribeStreamConsumer" => consumers::describe(service, request).await,
         "DescribeStreamSummary" => streams::describe_summary(service, request).await,
         "GetRecords" => get::get_records(service, format, request).await,
+        "GetResourcePolicy" => policies::get(service, request).await,
         "GetShardIterator" => get::get_shard_iterator(service, request).await,
         "IncreaseStreamRetentionPeriod" => streams::increase_retention(service, request).await,
         "ListQueues" => queues::list(service, request),
@@ -54,6 +57,7 @@ pub(crate) async fn dispatch(
         "ListTagsForStream" => tags::list_for_stream(service, request).await,
         "MergeShards" => reshard::merge(service, request).await,
         "PutRecord" => put::put_record(service, request).await,
+        "PutResourcePolicy" => policies::put(service, request).await,
         "ReceiveDeadLetterQueueRecords" => queues::receive(service, request, Lane::DeadLetters).await,
         "ReceiveQueueRecords" => queues::receive(service, request, Lane::Records).await,
         "RegisterStreamConsumer" => consumers::register(service, request).await,

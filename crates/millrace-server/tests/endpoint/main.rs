@@ -7,6 +7,7 @@ mod door;
 mod fanout;
 mod limits;
 mod mutations;
+mod policies;
 mod queues;
 mod records;
 #[path = "../../../millrace-kinesis/tests/mutations/requests.rs"]

@@ -3,18 +3,18 @@
 use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
     CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetRetention,
+    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention,
     SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
     UpdateQueue,
 };
 use millrace::limits::{LimitPolicy, ShardLimits};
-use millrace::{DeadLetters, Durability, QueueConfig, QueueStart, Retention, StreamConfig, Tags};
+use millrace::{DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart, Retention, StreamConfig, Tags};
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 23;
+    let kind = source.byte() % 24;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -81,6 +81,19 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
         21 => {
             let count = source.byte() % 4;
             UntagStream { id, keys: (0..count).map(|_| text(source, 2)).collect() }.into()
+        }
+        22 => {
+            let holder = match source.byte() % 3 {
+                0 => PolicyHolder::Stream,
+                1 => PolicyHolder::Consumer(name(source)),
+                _ => PolicyHolder::Queue(name(source)),
+            };
+            let policy = match source.byte() % 3 {
+                0 => None,
+                1 => Some(text(source, 20)),
+                _ => Some(r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*"}}"#.to_owned()),
+            };
+            SetPolicy { id, holder, policy }.into()
         }
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));

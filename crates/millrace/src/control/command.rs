@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
+use super::policy::SetPolicy;
 use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
 use super::settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
 use super::shards::ShardsChanged;
@@ -84,6 +85,7 @@ commands! {
     TagQueue,
     DeleteQueue,
     ShardsChanged,
+    SetPolicy,
 }
 
 impl Command {

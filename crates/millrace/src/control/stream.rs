@@ -60,6 +60,9 @@ pub struct StreamEntry {
     /// When the number of shards was changed lately, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaled_ms: Vec<u64>,
+    /// Its resource policy, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -87,6 +90,7 @@ impl StreamEntry {
         CapacityHistory::check_warm(self.capacity.warm_mib_per_second())?;
         self.validate_consumers()?;
         self.validate_queues()?;
+        self.validate_policies()?;
         validate_identity(self.id, self.created_ms)
     }
 }
@@ -175,6 +179,7 @@ impl Step for CreateStream {
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),
+            policy: None,
         };
         state.insert(entry);
     }

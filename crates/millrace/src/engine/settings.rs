@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
+use super::inner::Inner;
 use crate::capacity::CapacityMode;
 use crate::control::{
-    Command, Retention, SetLimits, SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, TagStream, Tags,
-    UntagStream,
+    Command, Retention, SetLimits, SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, StreamEntry, TagStream,
+    Tags, UntagStream,
 };
 use crate::error::Result;
 use crate::limits::LimitPolicy;
@@ -125,5 +126,21 @@ impl Engine {
             stream.set_config(inner.journal.lock().state().stream(id)?.config.clone());
         }
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Looks at a stream and executes what follows from it, if anything does: nothing comes between the two.
+    pub(crate) fn change_seen<R>(
+        &self,
+        id: u64,
+        step: impl FnOnce(&StreamEntry) -> Result<(R, Option<Command>)>,
+    ) -> Result<R> {
+        let mut journal = self.journal.lock();
+        let (seen, command) = step(journal.state().stream(id)?)?;
+        if let Some(command) = command {
+            self.execute(&mut journal, &command)?;
+        }
+        Ok(seen)
     }
 }

@@ -127,6 +127,7 @@ impl Examined {
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),
+            policy: None,
         };
         let found = Remains::find(reading.clone(), log_config(&entry, directory.to_path_buf())?, Known::default());
         let remains = match unless_damaged(found)? {

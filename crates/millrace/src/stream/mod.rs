@@ -10,6 +10,7 @@ mod on_demand;
 mod pace;
 pub(crate) mod pack;
 mod places;
+mod policies;
 pub mod queues;
 pub mod reader;
 mod reader_options;
