@@ -6,7 +6,7 @@
 mod figures;
 mod inner;
 mod queues;
-mod settings;
+pub mod settings;
 
 use std::collections::HashMap;
 use std::ops::Deref;

@@ -14,9 +14,9 @@ use crate::stream::staged::Staged;
 
 pub use crate::control::{
     CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy,
-    SetRetention, SetWarmThroughput, State, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue,
-    TagStream, UntagStream, UpdateQueue,
+    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetEncryptionKey, SetLimits, SetMaxRecordBytes,
+    SetMode, SetPolicy, SetRetention, SetShardMetrics, SetWarmThroughput, State, StreamClosed, StreamOpened,
+    StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream, UpdateQueue,
 };
 
 /// The state of a queue that a log leads to: a snapshot, and steps behind it.

@@ -34,9 +34,10 @@ pub mod metrics;
 pub mod shard;
 
 pub use control::{
-    Consumer, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueEntry, QueueStart, Retention, StreamConfig,
-    StreamStatus, Tags,
+    Consumer, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueEntry, QueueStart, Retention, ShardMetric,
+    StreamConfig, StreamStatus, Tags,
 };
+pub use engine::settings::Monitored;
 pub use engine::{Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result, ThroughputExceeded};

@@ -1,8 +1,10 @@
 //! The operations, a file a noun. Each takes a request that is valid by the model and answers as the service does.
 
 pub(crate) mod consumers;
+pub(crate) mod encryption;
 pub(crate) mod get;
 pub(crate) mod lists;
+pub(crate) mod monitoring;
 pub(crate) mod policies;
 pub(crate) mod put;
 pub(crate) mod queues;
@@ -45,6 +47,8 @@ pub(crate) async fn dispatch(
         "DescribeStream" => streams::describe(service, request).await,
         "DescribeStreamConsumer" => consumers::describe(service, request).await,
         "DescribeStreamSummary" => streams::describe_summary(service, request).await,
+        "DisableEnhancedMonitoring" => monitoring::disable(service, request).await,
+        "EnableEnhancedMonitoring" => monitoring::enable(service, request).await,
         "GetRecords" => get::get_records(service, format, request).await,
         "GetResourcePolicy" => policies::get(service, request).await,
         "GetShardIterator" => get::get_shard_iterator(service, request).await,
@@ -64,6 +68,8 @@ pub(crate) async fn dispatch(
         "RemoveTagsFromStream" => tags::remove_from_stream(service, request).await,
         "RestoreDeadLetterQueueRecords" => queues::settle(service, request, Settlement::Restore).await,
         "SplitShard" => reshard::split(service, request).await,
+        "StartStreamEncryption" => encryption::start(service, request).await,
+        "StopStreamEncryption" => encryption::stop(service, request).await,
         "SubscribeToShard" => subscribe::subscribe(service, format, request).await,
         "TagResource" => tags::tag(service, request).await,
         "UntagResource" => tags::untag(service, request).await,

@@ -3,18 +3,18 @@
 use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
     CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention,
-    SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
+    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention,
+    SetShardMetrics, SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
     UpdateQueue,
 };
 use millrace::limits::{LimitPolicy, ShardLimits};
-use millrace::{DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart, Retention, StreamConfig, Tags};
+use millrace::{DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart, Retention, ShardMetric, StreamConfig, Tags};
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 24;
+    let kind = source.byte() % 26;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -95,6 +95,16 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             };
             SetPolicy { id, holder, policy }.into()
         }
+        23 => {
+            let key = source.one_in(2).then(|| text(source, 3));
+            SetEncryptionKey { id, key, at_ms: source.number(86_400_000) }.into()
+        }
+        24 => {
+            let wanted = source.byte();
+            let metrics = ShardMetric::ALL.iter().copied().enumerate();
+            let metrics = metrics.filter(|(bit, _)| wanted >> bit & 1 == 1).map(|(_, metric)| metric);
+            SetShardMetrics { id, metrics: metrics.collect() }.into()
+        }
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
             let horizon = Horizon { segment, offset, sequence };
@@ -132,6 +142,8 @@ fn config(source: &mut Source<'_>) -> StreamConfig {
         limits: limits(source),
         mode: mode(source),
         tags: tags(source),
+        encryption_key: source.one_in(4).then(|| text(source, 3)),
+        ..StreamConfig::default()
     }
 }
 

@@ -11,6 +11,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
+use super::encryption::SetEncryptionKey;
+use super::monitoring::SetShardMetrics;
 use super::policy::SetPolicy;
 use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
 use super::settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
@@ -86,6 +88,8 @@ commands! {
     DeleteQueue,
     ShardsChanged,
     SetPolicy,
+    SetEncryptionKey,
+    SetShardMetrics,
 }
 
 impl Command {

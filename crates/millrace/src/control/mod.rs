@@ -11,7 +11,9 @@
 mod command;
 mod config;
 mod consumer;
+mod encryption;
 pub(crate) mod journal;
+mod monitoring;
 mod policy;
 mod queue;
 pub(crate) mod rescue;
@@ -24,6 +26,8 @@ mod tags;
 pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
 pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
+pub use encryption::{EncryptionHistory, SetEncryptionKey};
+pub use monitoring::{SetShardMetrics, ShardMetric};
 pub use policy::{PolicyHolder, SetPolicy};
 pub use queue::{CreateQueue, DeadLetters, DeleteQueue, QueueConfig, QueueEntry, QueueStart, TagQueue, UpdateQueue};
 pub use settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};

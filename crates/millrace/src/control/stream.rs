@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::command::Step;
 use super::config::{Durability, Retention, StreamConfig, validate_name};
 use super::consumer::Consumer;
+use super::encryption::EncryptionHistory;
 use super::queue::QueueEntry;
 use super::state::State;
 use crate::capacity::CapacityHistory;
@@ -60,6 +61,9 @@ pub struct StreamEntry {
     /// When the number of shards was changed lately, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaled_ms: Vec<u64>,
+    /// When its key was set and taken away lately.
+    #[serde(default, skip_serializing_if = "EncryptionHistory::is_empty")]
+    pub encryption: EncryptionHistory,
     /// Its resource policy, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
@@ -179,6 +183,7 @@ impl Step for CreateStream {
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),
+            encryption: EncryptionHistory::default(),
             policy: None,
         };
         state.insert(entry);
