@@ -25,7 +25,7 @@ impl Entropy for SystemEntropy {
 /// Who does the engine's background work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Services {
-    /// Two threads of the engine's own.
+    /// Threads of the engine's own: two, and a third once channels are delivered.
     #[default]
     Threads,
     /// Whoever calls [`crate::Engine::serve`]: nothing happens in between, so that one thread can play all parts in an
@@ -40,6 +40,8 @@ pub enum Service {
     Committer,
     /// Prepares and seals segments, and lets records expire once a minute.
     Keeper,
+    /// Delivers what is due of channels.
+    Courier,
 }
 
 /// Time, randomness, files and threads.

@@ -6,6 +6,7 @@
 //!
 //! Architecture Invariant: this crate has no async runtime, no network, and knows nothing of Node.
 
+mod channel;
 mod control;
 mod engine;
 mod environment;
@@ -33,10 +34,13 @@ pub mod map;
 pub mod metrics;
 pub mod shard;
 
+pub use channel::courier::DeliveryFailure;
+pub use channel::{Destination, DirectoryDestination, Object};
 pub use control::{
-    Consumer, DeadLetters, Durability, QueueConfig, QueueEntry, QueueStart, Retention, StreamConfig, StreamStatus, Tags,
+    Bucket, ChannelConfig, ChannelEntry, Compression, Consumer, DeadLetters, Durability, QueueConfig, QueueEntry,
+    QueueStart, RecordFormat, Retention, StorageClass, StreamConfig, StreamStatus, Tags,
 };
-pub use engine::{Engine, OpenOptions, StreamSummary};
+pub use engine::{ChannelReport, Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result, ThroughputExceeded};
 pub use format::Position;
@@ -46,6 +50,7 @@ pub use log::{Finding, Meaning, Shards};
 pub use queue::{Lane, Message, Queue, QueueMetrics, Receive, Received, Settled};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use store::observed::{Observed, observe};
+pub use stream::channels::ChannelOptions;
 pub use stream::chunk::{Chunk, RunView};
 pub use stream::description::StreamDescription;
 pub use stream::pack::Placement;

@@ -2,19 +2,22 @@
 
 use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
-    CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits, SetMaxRecordBytes, SetMode, SetRetention,
-    SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
-    UpdateQueue,
+    ChannelDelivered, CleanTail, Command, CreateChannel, CreateQueue, CreateStream, DeleteChannel, DeleteQueue,
+    DeleteStream, DeregisterConsumer, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits,
+    SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagChannel,
+    TagConsumer, TagQueue, TagStream, UntagStream, UpdateChannel, UpdateQueue,
 };
 use millrace::limits::{LimitPolicy, ShardLimits};
-use millrace::{DeadLetters, Durability, QueueConfig, QueueStart, Retention, StreamConfig, Tags};
+use millrace::{
+    Bucket, ChannelConfig, Compression, DeadLetters, Durability, QueueConfig, QueueStart, RecordFormat, Retention,
+    StreamConfig, Tags,
+};
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 23;
+    let kind = source.byte() % 28;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -82,6 +85,27 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             let count = source.byte() % 4;
             UntagStream { id, keys: (0..count).map(|_| text(source, 2)).collect() }.into()
         }
+        22 => {
+            let channel_id = if source.one_in(8) { source.u64() } else { next_id + u64::from(source.byte() % 3) };
+            CreateChannel {
+                id,
+                channel_id,
+                channel: name(source),
+                created_ms: source.number(1_000),
+                start_sequence: source.number(1),
+                config: channel_config(source),
+                notes: tags(source),
+                tags: tags(source),
+            }
+            .into()
+        }
+        23 => {
+            let (channel, freshness_s) = (name(source), source.number_32(300));
+            UpdateChannel { id, channel, freshness_s, notes: tags(source) }.into()
+        }
+        24 => TagChannel { id, channel: name(source), tags: tags(source) }.into(),
+        25 => ChannelDelivered { id, channel_id: source.number(1), sequence: source.number(1) }.into(),
+        26 => DeleteChannel { id, channel: name(source) }.into(),
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
             let horizon = Horizon { segment, offset, sequence };
@@ -102,6 +126,21 @@ fn queue_config(source: &mut Source<'_>) -> QueueConfig {
     let max_receive_count = source.number_32(1);
     let dead_letters = if source.one_in(4) { DeadLetters::None } else { DeadLetters::BuiltIn { max_receive_count } };
     QueueConfig { visibility_timeout_s: source.number_32(30), dead_letters }
+}
+
+fn channel_config(source: &mut Source<'_>) -> ChannelConfig {
+    let bucket = |source: &mut Source<'_>| Bucket { name: format!("b-{}", source.byte()), owner: None };
+    ChannelConfig {
+        freshness_s: source.number_32(300),
+        bucket: bucket(source),
+        key_template: source.one_in(2).then(|| text(source, 8)),
+        format: RecordFormat::Json,
+        compression: if source.one_in(2) { Compression::Gzip } else { Compression::None },
+        storage_class: None,
+        encryption_key: None,
+        dead_letters: bucket(source),
+        dead_letter_prefix: source.one_in(2).then(|| text(source, 4)),
+    }
 }
 
 fn config(source: &mut Source<'_>) -> StreamConfig {

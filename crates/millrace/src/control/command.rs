@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::channel::{ChannelDelivered, CreateChannel, DeleteChannel, TagChannel, UpdateChannel};
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
 use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
 use super::settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
@@ -84,6 +85,11 @@ commands! {
     TagQueue,
     DeleteQueue,
     ShardsChanged,
+    CreateChannel,
+    UpdateChannel,
+    TagChannel,
+    ChannelDelivered,
+    DeleteChannel,
 }
 
 impl Command {

@@ -1,6 +1,7 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
 mod append;
+pub mod channels;
 pub(crate) mod chunk;
 mod consumers;
 pub mod description;
