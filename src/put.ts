@@ -146,16 +146,20 @@ export class Appender {
     await this.#flush()
   }
 
+  /** What was refused is told at the end: until then nobody who waits for what is in flight may be left behind. */
   async #flush(): Promise<void> {
     this.#submit()
-    if (this.#refused !== undefined) throw this.#takeRefused()
+    const refused = this.#refused === undefined ? undefined : this.#takeRefused()
     const last = this.#inFlight.at(-1)
-    if (last === undefined) return
-    await new Promise<void>((resolve, reject) => {
-      const settle = (): void => resolve()
-      const fail = (error: MillraceError): void => reject(this.#refused === undefined ? error : this.#takeRefused())
-      last.waiting.push({ first: 0, count: 0, partial: false, resolve: settle, reject: fail })
-    })
+    if (last !== undefined) {
+      await new Promise<void>((resolve, reject) => {
+        const settle = (): void => resolve()
+        const fail = (error: MillraceError): void =>
+          reject(refused ?? (this.#refused === undefined ? error : this.#takeRefused()))
+        last.waiting.push({ first: 0, count: 0, partial: false, resolve: settle, reject: fail })
+      })
+    }
+    if (refused !== undefined) throw refused
   }
 
   /** Returns when all that was staged before is acknowledged. */

@@ -9,7 +9,7 @@ export interface VerifyOptions {
 
 /** Something that is not what was written. */
 export interface Damage {
-  /** The stream's name; or `control log`, `store`, or the path of a directory that belongs to no stream. */
+  /** The stream's name; or `queue` and a queue's name, `control log`, `store`, or the path of a directory that belongs to no stream. */
   readonly stream: string
   /**
    * - `damaged`: acknowledged records are damaged or missing;

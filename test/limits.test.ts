@@ -103,6 +103,15 @@ test('large records draw on what a shard has saved up, and wait for it to fill a
   expect(outcomes.filter(({ ok }) => ok)).toHaveLength(10)
 })
 
+test('a close that has refused appends to tell of settles what is in flight all the same', async () => {
+  const millrace = await openStore()
+  const stream = await millrace.createStream('limited', { limits: THREE, durability: 'synced' })
+  const inFlight = Promise.allSettled(records(3).map((record) => stream.put(record)))
+  stream.append({ partitionKey: 'one too many', data })
+  await expect(millrace.close()).rejects.toMatchObject({ code: 'ERR_MILLRACE_THROUGHPUT_EXCEEDED' })
+  expect((await inFlight).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled'])
+})
+
 test('limits and tags are told, changed while in use, and kept', async () => {
   const millrace = await openStore()
   const stream = await millrace.createStream('set', { limits: 'aws', tags: { team: 'orders', Größe: 'XL' } })

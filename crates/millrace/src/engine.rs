@@ -25,6 +25,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Lazy, Mutex, RwLockReadGuard};
 pub use channels::ChannelReport;
 pub(crate) use inner::{Inner, clean_tail};
+pub(crate) use queues::queue_directory;
 
 /// The longest segment, in bytes.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;

@@ -7,7 +7,8 @@ use crate::engine::{Engine, OpenOptions};
 use crate::environment::Environment;
 use crate::error::{Kind, Result};
 use crate::format::segment::SEGMENT_HEADER_BYTES;
-use crate::log::{Finding, Meaning, Scan, Shards, build_index, damage_of, scan_segment};
+use crate::log::{Finding, Log, Meaning, Scan, Shards, build_index, damage_of, scan_segment};
+use crate::queue::log::queue_log_name;
 use crate::repair::{Damage, Examined};
 use crate::shard::SequenceCodec;
 use crate::store::ReadStore;
@@ -45,59 +46,63 @@ impl Stream {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn verify(&self, mut progress: impl FnMut(u64, u64) -> bool) -> Result<Verification> {
-        let log = &self.0.log;
-        let durable = log.durable();
-        let segments = log.segments();
-        let part = |index: u32, end: Option<u32>| match index.cmp(&durable.segment) {
-            std::cmp::Ordering::Less => end.unwrap_or(SEGMENT_HEADER_BYTES),
-            std::cmp::Ordering::Equal => durable.offset,
-            std::cmp::Ordering::Greater => SEGMENT_HEADER_BYTES,
-        };
-        let total: u64 = segments.iter().map(|segment| u64::from(part(segment.index, segment.end()))).sum();
-        let mut outcome = Verification::default();
-        for (index, segment) in segments.iter().enumerate() {
-            let end = part(segment.index, segment.end());
-            // A file that is open stays as it is, but one that retention freed before that, or its index, is gone.
-            let is_kept = || log.segments().iter().any(|kept| kept.index == segment.index);
-            let file = match segment.open(&*log.environment.disk) {
-                Err(_) if !is_kept() => continue,
-                opened => opened?,
-            };
-            let scan = scan_segment(&file, end)?;
-            // All that the segment was known to hold may be gone; where nobody knew that, all before the next one.
-            let following = segments.get(index + 1).map_or(log.durable_sequence(), |next| next.first_sequence);
-            let next_sequence = segment.summary().map_or(following, |summary| summary.next_sequence);
-            let ends = (end, Some(next_sequence));
-            let damage = damage_of(&log.config.name, segment.index, segment.first_sequence, ends, &scan);
-            outcome.add(&scan);
-            let is_whole = damage.is_empty();
-            outcome.findings.extend(damage);
-            // Where frames are damaged, an index that lists them is right. A segment that was still written to when the
-            // verification began is read up to there: its index says more.
-            if is_whole
-                && let Some(summary) = segment.summary().filter(|_| segment.end() == Some(end))
-                && let stored = intact(segment.read_index(&*log.environment.disk))
-                    .or_else(|error| if is_kept() { Err(error) } else { Ok(None) })?
-                && let (rebuilt, body) = build_index(&file, end)?
-                && !(*summary == rebuilt && stored.is_some_and(|stored| stored.agrees_with(body)))
-                && is_kept()
-            {
-                outcome.findings.push(Finding {
-                    log: log.config.name.clone(),
-                    segment: segment.index,
-                    bytes: 0..0,
-                    sequences: 0..0,
-                    shards: Shards::Of(Vec::new()),
-                    meaning: Meaning::Index,
-                });
-            }
-            outcome.bytes += u64::from(end);
-            if !progress(outcome.bytes, total) {
-                break;
-            }
-        }
-        Ok(outcome)
+        verify_log(&self.0.log, &mut progress)
     }
+}
+
+/// The same for any log that is open.
+pub(crate) fn verify_log(log: &Log, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<Verification> {
+    let durable = log.durable();
+    let segments = log.segments();
+    let part = |index: u32, end: Option<u32>| match index.cmp(&durable.segment) {
+        std::cmp::Ordering::Less => end.unwrap_or(SEGMENT_HEADER_BYTES),
+        std::cmp::Ordering::Equal => durable.offset,
+        std::cmp::Ordering::Greater => SEGMENT_HEADER_BYTES,
+    };
+    let total: u64 = segments.iter().map(|segment| u64::from(part(segment.index, segment.end()))).sum();
+    let mut outcome = Verification::default();
+    for (index, segment) in segments.iter().enumerate() {
+        let end = part(segment.index, segment.end());
+        // A file that is open stays as it is, but one that retention freed before that, or its index, is gone.
+        let is_kept = || log.segments().iter().any(|kept| kept.index == segment.index);
+        let file = match segment.open(&*log.environment.disk) {
+            Err(_) if !is_kept() => continue,
+            opened => opened?,
+        };
+        let scan = scan_segment(&file, end)?;
+        // All that the segment was known to hold may be gone; where nobody knew that, all before the next one.
+        let following = segments.get(index + 1).map_or(log.durable_sequence(), |next| next.first_sequence);
+        let next_sequence = segment.summary().map_or(following, |summary| summary.next_sequence);
+        let ends = (end, Some(next_sequence));
+        let damage = damage_of(&log.config.name, segment.index, segment.first_sequence, ends, &scan);
+        outcome.add(&scan);
+        let is_whole = damage.is_empty();
+        outcome.findings.extend(damage);
+        // Where frames are damaged, an index that lists them is right. A segment that was still written to when the
+        // verification began is read up to there: its index says more.
+        if is_whole
+            && let Some(summary) = segment.summary().filter(|_| segment.end() == Some(end))
+            && let stored = intact(segment.read_index(&*log.environment.disk))
+                .or_else(|error| if is_kept() { Err(error) } else { Ok(None) })?
+            && let (rebuilt, body) = build_index(&file, end)?
+            && !(*summary == rebuilt && stored.is_some_and(|stored| stored.agrees_with(body)))
+            && is_kept()
+        {
+            outcome.findings.push(Finding {
+                log: log.config.name.clone(),
+                segment: segment.index,
+                bytes: 0..0,
+                sequences: 0..0,
+                shards: Shards::Of(Vec::new()),
+                meaning: Meaning::Index,
+            });
+        }
+        outcome.bytes += u64::from(end);
+        if !progress(outcome.bytes, total) {
+            break;
+        }
+    }
+    Ok(outcome)
 }
 
 /// `None` for what is damaged; what cannot be read is another matter.
@@ -163,6 +168,10 @@ pub fn verify(
         let complaints = examined.disk.complaints(&stream.remains.config.directory);
         outcome.damages.extend(complaints.iter().map(|complaint| Damage::note(name, complaint)));
     }
+    for queue in &examined.queues {
+        let findings = queue.read_all()?;
+        outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(&queue.config.name, finding, None)));
+    }
     Ok(outcome)
 }
 
@@ -189,6 +198,11 @@ fn verify_open(path: &Path, progress: &mut dyn FnMut(u64, u64) -> bool) -> Resul
             Err(error) if [Kind::StreamNotFound, Kind::StreamDeleting].contains(&error.kind()) => outcome.streams -= 1,
             Err(error) => outcome.damages.push(Damage::note(&summary.name, &error.to_string())),
         }
+    }
+    for (_, queue) in engine.list_queues()? {
+        let findings = engine.verify_queue(&queue)?;
+        let place = queue_log_name(&queue.name);
+        outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(&place, finding, None)));
     }
     engine.close()?;
     Ok(outcome)

@@ -16,7 +16,7 @@ type Progress = ThreadsafeFunction<FnArgs<(f64, f64)>, (), FnArgs<(f64, f64)>, S
 /// Bytes that are not what was written.
 #[napi(object)]
 pub struct NativeDamage {
-    /// The stream's name, `control log`, `store`, or the path of a directory.
+    /// The stream's name, `queue` and a queue's name, `control log`, `store`, or the path of a directory.
     pub stream: String,
     /// `damaged`, `cut`, `header`, `index` or `other`; where it is `other`, only `message` says more.
     pub kind: String,

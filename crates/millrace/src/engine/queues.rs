@@ -3,14 +3,17 @@
 //! Lock order: the table of queues, then the journal or a queue's own locks, never the other way round.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Engine, Inner, StreamSummary, summary_of};
 use crate::control::{DeleteQueue, QueueEntry};
 use crate::error::{Error, Result};
+use crate::log::Finding;
 use crate::queue::{Queue, QueueInner};
+use crate::repair::queue_remains;
 use crate::stream::Stream;
+use crate::verify::verify_log;
 
 impl Engine {
     /// All queues of all streams, each with its stream.
@@ -23,11 +26,29 @@ impl Engine {
         let of = |entry| move |queue: &QueueEntry| (summary_of(entry), queue.clone());
         Ok(journal.state().streams().flat_map(|entry| entry.queues.iter().map(of(entry))).collect())
     }
+
+    /// What is damaged in the log of a queue, whether or not it is in use.
+    pub(crate) fn verify_queue(&self, entry: &QueueEntry) -> Result<Vec<Finding>> {
+        let inner = self.check()?;
+        let queues = inner.queues.lock();
+        if let Some(queue) = queues.get(&entry.id).cloned() {
+            drop(queues);
+            return Ok(verify_log(queue.log(), &mut |_, _| true)?.findings);
+        }
+        // Nobody opens it as long as the table is locked.
+        let remains = queue_remains(&inner.environment, &inner.directory, entry)?;
+        remains.map_or(Ok(Vec::new()), |remains| remains.read_all())
+    }
+}
+
+/// Where a queue's log stands in a store.
+pub(crate) fn queue_directory(store: &Path, id: u64) -> PathBuf {
+    store.join("queues").join(format!("{id:016x}"))
 }
 
 impl Inner {
     fn queue_directory(&self, id: u64) -> PathBuf {
-        self.directory.join("queues").join(format!("{id:016x}"))
+        queue_directory(&self.directory, id)
     }
 
     /// Opens a queue of a stream, or gives another handle on one that is open.

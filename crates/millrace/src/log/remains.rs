@@ -125,6 +125,15 @@ impl Remains {
         self.parts.iter().map(|part| u64::from(part.end)).sum()
     }
 
+    /// Reads all and tells what is damaged.
+    pub fn read_all(&self) -> Result<Vec<Finding>> {
+        let mut findings = self.findings.clone();
+        for part in &self.parts {
+            findings.extend(self.read(part)?.findings);
+        }
+        Ok(findings)
+    }
+
     /// Reads a part and finds what is damaged in it.
     pub fn read(&self, part: &Part) -> Result<PartRead> {
         let disk = &*self.environment.disk;

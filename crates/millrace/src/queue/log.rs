@@ -39,7 +39,7 @@ impl QueueLog {
         (id, name, directory): (u64, &str, PathBuf),
         start_sequence: u64,
     ) -> Result<(QueueLog, QueueState, Option<String>)> {
-        let config = LogConfig::plain(format!("queue {name}"), directory, id);
+        let config = LogConfig::plain(queue_log_name(name), directory, id);
         if !is_there(environment, &config)? {
             create_whole(environment, &config)?;
         }
@@ -99,6 +99,11 @@ impl QueueLog {
         (self.bytes, self.bytes_max) = (0, bytes_max);
         Ok(())
     }
+}
+
+/// How the log of a queue is called in what is reported.
+pub(crate) fn queue_log_name(queue: &str) -> String {
+    format!("queue {queue}")
 }
 
 fn is_there(environment: &Environment, config: &LogConfig) -> Result<bool> {

@@ -134,6 +134,11 @@ impl QueueInner {
         self.deleted.store(true, Ordering::Release);
     }
 
+    /// Where its progress stands.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Ends the log with all that was done; nothing more is appended to it.
     pub fn close(&self) -> Result<()> {
         let mut core = self.core.lock();

@@ -8,14 +8,15 @@ use super::damage::Damage;
 use super::reading::ReadingDisk;
 use crate::capacity::CapacityHistory;
 use crate::control::rescue::{Beginning, Rescued, rescue};
-use crate::control::{Horizon, Retention, StreamConfig, StreamEntry, StreamStatus};
-use crate::engine::clean_tail;
+use crate::control::{Horizon, QueueEntry, Retention, StreamConfig, StreamEntry, StreamStatus};
+use crate::engine::{clean_tail, queue_directory};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::snapshot::ShardEntry;
 use crate::log::remains::{Known, Remains};
 use crate::log::{LogConfig, log_is_unused};
+use crate::queue::log::queue_log_name;
 use crate::shard::{SHARDS_MAX, SequenceCodec, ShardMap};
 use crate::store::ReadStore;
 
@@ -28,6 +29,8 @@ pub(crate) struct Examined {
     pub store: ReadStore,
     pub disk: ReadingDisk,
     pub streams: Vec<ExaminedStream>,
+    /// The logs of their queues.
+    pub queues: Vec<Remains>,
     pub next_stream_id: u64,
     /// What is wrong with the control log, and with what no stream could be made of.
     pub damages: Vec<Damage>,
@@ -59,10 +62,17 @@ impl Examined {
         damages.extend(rescued.findings.iter().map(|finding| Damage::of(CONTROL_LOG, finding.clone(), None)));
         damages.extend(rescued.notes.iter().map(|note| Damage::note(CONTROL_LOG, note)));
         damages.extend(disk.complaints(&control).iter().map(|complaint| Damage::note(CONTROL_LOG, complaint)));
-        let mut examined =
-            Examined { store, disk, streams: Vec::new(), next_stream_id: rescued.next_stream_id, damages };
+        let mut examined = Examined {
+            store,
+            disk,
+            streams: Vec::new(),
+            queues: Vec::new(),
+            next_stream_id: rescued.next_stream_id,
+            damages,
+        };
         for entry in &rescued.streams {
             examined.add_known(&reading, &streams, entry, rescued.is_whole)?;
+            examined.add_queues(&reading, &directory, entry)?;
         }
         let known: BTreeSet<u64> = rescued.streams.iter().map(|entry| entry.id).collect();
         for (id, path) in unknown_directories(&reading, &directory, &known)? {
@@ -95,6 +105,16 @@ impl Examined {
                 self.streams.push(ExaminedStream { entry, remains, is_recovered: false, damages: Vec::new() });
             }
             Err(damage) => self.damages.push(Damage::note(&entry.name, &damage)),
+        }
+        Ok(())
+    }
+
+    fn add_queues(&mut self, reading: &Environment, store: &Path, entry: &StreamEntry) -> Result<()> {
+        for queue in &entry.queues {
+            match unless_damaged(queue_remains(reading, store, queue))? {
+                Ok(remains) => self.queues.extend(remains),
+                Err(damage) => self.damages.push(Damage::note(&queue_log_name(&queue.name), &damage)),
+            }
         }
         Ok(())
     }
@@ -182,6 +202,16 @@ impl ExaminedStream {
     pub fn config_in(&self, streams: &Path) -> Result<LogConfig> {
         log_config(&self.entry, streams.join(format!("{:016x}", self.entry.id)))
     }
+}
+
+/// What the log of a queue holds; nothing where it has none yet.
+pub(crate) fn queue_remains(reading: &Environment, store: &Path, queue: &QueueEntry) -> Result<Option<Remains>> {
+    let directory = queue_directory(store, queue.id);
+    if !exists(reading, &directory)? {
+        return Ok(None);
+    }
+    let config = LogConfig::plain(queue_log_name(&queue.name), directory, queue.id);
+    Remains::find(reading.clone(), config, Known::default()).map(Some)
 }
 
 /// The error of something that is not there any more as a sentence; others stay errors.

@@ -25,8 +25,8 @@ use crate::log::shards::Followed;
 use crate::shard::{SequenceNumber, ShardId, ShardMap};
 use crate::store::{ReadStore, UnfinishedStore};
 pub use damage::Damage;
-pub(crate) use examine::Examined;
 use examine::ExaminedStream;
+pub(crate) use examine::{Examined, queue_remains};
 
 /// What a repair has kept and left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

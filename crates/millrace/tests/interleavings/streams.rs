@@ -48,6 +48,23 @@ fn streams_are_created_opened_deleted_and_listed_at_once() {
     });
 }
 
+/// A description takes locks of the whole store one after the other, of which a creation holds several.
+#[test]
+fn streams_are_described_while_others_are_created() {
+    explore("streams_are_described_while_others_are_created", |world| {
+        let engine = Arc::new(world.open().expect("a store"));
+        let clicks = engine.create_stream("clicks", StreamConfig::default()).expect("new");
+        let creator = with(&engine, |engine| {
+            engine.create_stream("orders", StreamConfig::default()).expect("new");
+        });
+        for _ in 0..8 {
+            assert_eq!(clicks.describe().name, "clicks");
+        }
+        creator.join().expect("no thread panics");
+        engine.close().expect("closed");
+    });
+}
+
 /// Appends to a stream that may be deleted at any moment.
 fn use_it(stream: &Stream) {
     let gone = [Kind::StreamDeleting, Kind::StreamNotFound, Kind::Closed];

@@ -1,5 +1,6 @@
 //! A queue hands out each record of its stream until it is acknowledged, over crashes, expiry and damage.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use millrace::clock::ManualClock;
 use millrace::{
     Commit, DeadLetters, Durability, Engine, Environment, Kind, Lane, Message, Queue, QueueConfig, QueueMetrics,
-    QueueOptions, QueueStart, Receive, Result, Retention, Stream, StreamConfig, Tags, Wake,
+    QueueOptions, QueueStart, Receive, Result, Retention, Stream, StreamConfig, Tags, Wake, verify,
 };
 use tempfile::TempDir;
 
@@ -281,8 +282,14 @@ fn damage_to_the_log_of_a_queue_loses_no_record() {
         world.acknowledge(&[]);
         let copied = directory();
         copy_tree(world.directory.path(), copied.path());
+        let damages = || {
+            let verified = verify(copied.path(), &Environment::default(), |_, _| true).expect("verified");
+            verified.damages.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(damages(), Vec::<String>::new(), "{durability:?}");
         // The delivery of the second ten is damaged, and what stands behind it is whole.
         damage_delivery(&queue_directory(copied.path()), 1);
+        assert!(damages().iter().any(|damage| damage.starts_with("queue work: ")), "{durability:?}: {:?}", damages());
         let world = world.open_again(copied);
         let warnings = world.engine.warnings();
         assert!(warnings.iter().any(|warning| warning.contains("queue work")), "{durability:?}: {warnings:?}");
@@ -297,15 +304,38 @@ fn damage_delivery(log: &Path, index: usize) {
     let (advanced, received) = (1_u64.to_le_bytes(), 2_u64.to_le_bytes());
     let damaged = std::fs::read_dir(log).expect("a directory").any(|file| {
         let path = file.expect("an entry").path();
-        let mut bytes = std::fs::read(&path).expect("read");
+        if path.extension().is_none_or(|extension| extension != "seg") {
+            return false;
+        }
+        let bytes = std::fs::read(&path).expect("read");
         let is_delivery = |at: &usize| bytes[*at..].starts_with(&advanced) && bytes[*at + 24..].starts_with(&received);
         let deliveries: Vec<usize> = (4_096..bytes.len().max(4_128) - 32).step_by(8).filter(is_delivery).collect();
         let Some(at) = deliveries.get(index) else { return false };
-        bytes[at + 8] ^= 1;
-        std::fs::write(&path, bytes).expect("written");
+        // In place, for the file may be in use.
+        let file = std::fs::OpenOptions::new().write(true).open(&path).expect("opened");
+        file.write_all_at(&[bytes[at + 8] ^ 1], *at as u64 + 8).expect("written");
         true
     });
     assert!(damaged, "expected {} deliveries in {}", index + 1, log.display());
+}
+
+#[test]
+fn the_logs_of_queues_are_verified_while_they_are_in_use_and_while_they_are_not() {
+    let world = World::with(Durability::Synced, QueueOptions::default());
+    world.put(0..5);
+    world.acknowledge(&world.receive());
+    let verified = |world: &World| verify(world.directory.path(), &Environment::default(), |_, _| true);
+    assert_eq!(verified(&world).expect("verified").damages, []);
+    let log = queue_directory(world.directory.path());
+    damage_delivery(&log, 0);
+    let told = |damages: Vec<millrace::Damage>| damages.iter().any(|damage| damage.place == "queue work");
+    assert!(told(verified(&world).expect("verified in use").damages));
+    let copied = directory();
+    copy_tree(world.directory.path(), copied.path());
+    let engine = open(copied.path(), &world.clock);
+    let unused = verify(copied.path(), &Environment::default(), |_, _| true).expect("verified while the store is open");
+    assert!(told(unused.damages));
+    engine.close().expect("closed");
 }
 
 #[test]
