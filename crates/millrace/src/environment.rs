@@ -53,6 +53,8 @@ pub struct Environment {
     pub disk: Arc<dyn Disk>,
     /// Who does the background work.
     pub services: Services,
+    /// Whether streams count what passes. Without it their metrics stay empty: for whoever measures what counting costs.
+    pub meters: bool,
 }
 
 impl Default for Environment {
@@ -62,6 +64,7 @@ impl Default for Environment {
             entropy: Arc::new(SystemEntropy),
             disk: Arc::new(OsDisk),
             services: Services::Threads,
+            meters: true,
         }
     }
 }
