@@ -55,6 +55,8 @@ pub struct Environment {
     pub disk: Arc<dyn Disk>,
     /// Who does the background work.
     pub services: Services,
+    /// Whether streams count what passes. Without it their metrics stay empty: for whoever measures what counting costs.
+    pub meters: bool,
 }
 
 impl Default for Environment {
@@ -64,6 +66,7 @@ impl Default for Environment {
             entropy: Arc::new(SystemEntropy),
             disk: Arc::new(OsDisk),
             services: Services::Threads,
+            meters: true,
         }
     }
 }
