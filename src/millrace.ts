@@ -329,8 +329,9 @@ function deleted(name: string): MillraceError {
   return new MillraceError('ERR_MILLRACE_STREAM_DELETING', `stream '${name}' was deleted`)
 }
 
-function checkTesting({ clockFactor, segmentBytesMax }: TestingOptions = {}): TestingOptions {
+function checkTesting({ clockFactor, segmentBytesMax, meters }: TestingOptions = {}): TestingOptions {
   return {
+    ...(meters === undefined ? {} : { meters }),
     ...(clockFactor === undefined ? {} : { clockFactor: checkWhole('clockFactor', clockFactor, 1, CLOCK_FACTOR_MAX) }),
     ...(segmentBytesMax === undefined
       ? {}

@@ -24,6 +24,8 @@ export interface TestingOptions {
   readonly clockFactor?: number
   /** How long a segment grows, in bytes: a power of two from 64 KiB to 64 MiB. */
   readonly segmentBytesMax?: number
+  /** Whether streams count what passes; without it their metrics stay empty, and the bench sees what counting costs. */
+  readonly meters?: boolean
 }
 
 /**

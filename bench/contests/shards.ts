@@ -1,5 +1,5 @@
 /**
- * What shards cost: appends in batches to streams of 4 to 1,000 shards, and the replay of one shard of 1,000, from the
+ * What shards cost: appends in batches to streams of 4 to 10,000 shards, and the replay of one shard of 1,000, from the
  * page cache and from the disk.
  */
 import { readdirSync } from 'node:fs'
@@ -13,6 +13,8 @@ import { atLeast, type Contest, type OpenContest, ratioAtLeast, type Side } from
 const RECORD_BYTES = 100
 const SHARDS_MIN = 4
 const SHARDS_MAX = 1000
+/** As many as a stream can have. */
+const SHARDS_MOST = 10_000
 const WARM_UP_MS = 100
 
 /** Appends of one shape to streams of several numbers of shards. */
@@ -20,12 +22,12 @@ interface Shape {
   readonly durability: Durability & string
   readonly batchRecords: number
   readonly shards: readonly number[]
-  /** Whether the rate with the most shards is promised, and not only told. */
+  /** Whether the rate with 1,000 shards and more is promised, and not only told. */
   readonly promised: boolean
 }
 
 const SHAPES: readonly Shape[] = [
-  { durability: 'os', batchRecords: 10_000, shards: [SHARDS_MIN, 10, 100, SHARDS_MAX], promised: true },
+  { durability: 'os', batchRecords: 10_000, shards: [SHARDS_MIN, 10, 100, SHARDS_MAX, SHARDS_MOST], promised: true },
   { durability: 'synced', batchRecords: 10_000, shards: [SHARDS_MIN, SHARDS_MAX], promised: true },
   { durability: 'os', batchRecords: 500, shards: [SHARDS_MIN, 100, SHARDS_MAX], promised: false },
   { durability: 'synced', batchRecords: 500, shards: [SHARDS_MIN, SHARDS_MAX], promised: false },
@@ -68,7 +70,7 @@ async function openAppends(bench: Bench, shape: Shape): Promise<OpenContest> {
       unit: 'records/s',
       measure,
       against: shards === SHARDS_MIN ? undefined : name(SHARDS_MIN),
-      target: promised && shards === SHARDS_MAX ? ratioAtLeast(0.8) : undefined,
+      target: promised && shards >= SHARDS_MAX ? ratioAtLeast(0.8) : undefined,
       point: { chart: 'shards', series: describe(shape), x: shards },
     })
   }

@@ -27,5 +27,5 @@ mod tls;
 pub use error::StartError;
 pub use millrace::limits::{LimitPolicy, ShardLimits};
 pub use millrace_kinesis::Credential;
-pub use options::{Bounds, Credentials, LogLevel, ServerOptions, Tls};
+pub use options::{Bounds, Buckets, Credentials, LogLevel, ServerOptions, Tls};
 pub use server::Server;

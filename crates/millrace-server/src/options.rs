@@ -37,6 +37,8 @@ pub struct ServerOptions {
     pub log: LogLevel,
     /// The time. Default: the system's.
     pub clock: Arc<dyn Clock>,
+    /// Where channels deliver to. Default: a folder of the store.
+    pub buckets: Buckets,
     /// How many threads serve. Default: as many as there are processors.
     pub threads: Option<usize>,
 }
@@ -55,6 +57,7 @@ impl Default for ServerOptions {
             limits: LimitPolicy::Aws,
             log: LogLevel::Info,
             clock: Arc::new(SystemClock),
+            buckets: Buckets::Store,
             threads: None,
         }
     }
@@ -75,6 +78,16 @@ pub enum Tls {
         /// Its key.
         key: PathBuf,
     },
+}
+
+/// Where the buckets are that channels deliver to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Buckets {
+    /// In the folder `channels` of the store, a folder a bucket.
+    #[default]
+    Store,
+    /// In this directory, a folder a bucket.
+    Directory(PathBuf),
 }
 
 /// Who may call.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace::Engine;
+use millrace::disk::OsDisk;
 use millrace::limits::LimitPolicy;
+use millrace::{DirectoryDestination, Engine};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use crate::counters::Counters;
 use crate::door::Door;
 use crate::error::StartError;
 use crate::keys::token_key;
-use crate::options::{Credentials, ServerOptions, Tls};
+use crate::options::{Buckets, Credentials, ServerOptions, Tls};
 use crate::rates::Rates;
 use crate::service::Service;
 use crate::streams::Streams;
@@ -89,6 +90,7 @@ impl Server {
             stopping: stopping.clone(),
             engine,
         });
+        deliver(&service.engine, options.buckets)?;
         let runtime = runtime(options.threads)?;
         let listener = {
             let _in_the_runtime = runtime.enter();
@@ -149,6 +151,16 @@ impl Drop for Server {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Says where channels deliver to: until the engine is closed, also when this server was stopped before.
+fn deliver(engine: &Engine, buckets: Buckets) -> Result<(), StartError> {
+    let directory = match buckets {
+        Buckets::Store => engine.directory().join("channels"),
+        Buckets::Directory(directory) => directory,
+    };
+    let destination = DirectoryDestination::new(directory, Arc::new(OsDisk));
+    engine.deliver_channels(Arc::new(destination)).map_err(StartError::Engine)
 }
 
 fn runtime(threads: Option<usize>) -> Result<Runtime, StartError> {

@@ -3,6 +3,7 @@
 //! One engine a directory a process: opening the same directory again gives another handle on the same engine, and
 //! the last handle that is closed closes it. The last one dropped without `close` does the same, as well as it can.
 
+mod channels;
 mod figures;
 mod inner;
 mod queues;
@@ -22,6 +23,7 @@ use crate::shard::ShardMap;
 use crate::stream::Stream;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Lazy, Mutex, RwLockReadGuard};
+pub use channels::ChannelReport;
 pub(crate) use inner::{Inner, clean_tail};
 pub(crate) use queues::queue_directory;
 
@@ -236,9 +238,7 @@ impl Engine {
     /// # Errors
     /// `Closed`.
     pub fn store_id(&self) -> Result<String> {
-        let inner = self.check()?;
-        let store = inner.store.lock();
-        store.as_ref().map(|store| store.id().to_owned()).ok_or_else(closed)
+        self.check()?.store_id()
     }
 
     /// The store's directory.

@@ -25,7 +25,7 @@ impl Entropy for SystemEntropy {
 /// Who does the engine's background work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Services {
-    /// Two threads of the engine's own.
+    /// Threads of the engine's own: two, and a third once channels are delivered.
     #[default]
     Threads,
     /// Whoever calls [`crate::Engine::serve`]: nothing happens in between, so that one thread can play all parts in an
@@ -40,6 +40,8 @@ pub enum Service {
     Committer,
     /// Prepares and seals segments, and lets records expire once a minute.
     Keeper,
+    /// Delivers what is due of channels.
+    Courier,
 }
 
 /// Time, randomness, files and threads.
@@ -53,6 +55,8 @@ pub struct Environment {
     pub disk: Arc<dyn Disk>,
     /// Who does the background work.
     pub services: Services,
+    /// Whether streams count what passes. Without it their metrics stay empty: for whoever measures what counting costs.
+    pub meters: bool,
 }
 
 impl Default for Environment {
@@ -62,6 +66,7 @@ impl Default for Environment {
             entropy: Arc::new(SystemEntropy),
             disk: Arc::new(OsDisk),
             services: Services::Threads,
+            meters: true,
         }
     }
 }

@@ -36,6 +36,10 @@ pub enum Kind {
     QueueNotFound,
     /// The stream has a queue of this name. Use it, or choose another name.
     QueueExists,
+    /// No channel has this name. Create it, or look at the list.
+    ChannelNotFound,
+    /// A channel of this name exists. Use it, or choose another name.
+    ChannelExists,
     /// The text is no receipt that this queue gave out.
     ReceiptInvalid,
     /// The receipt is not in force any more. What its record needs is another delivery's to do.
@@ -75,7 +79,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the documentation's table.
-    pub const ALL: [Kind; 29] = [
+    pub const ALL: [Kind; 31] = [
         Kind::InvalidArgument,
         Kind::RecordTooLarge,
         Kind::InvalidKey,
@@ -88,6 +92,8 @@ impl Kind {
         Kind::SubscriptionInUse,
         Kind::QueueNotFound,
         Kind::QueueExists,
+        Kind::ChannelNotFound,
+        Kind::ChannelExists,
         Kind::ReceiptInvalid,
         Kind::ReceiptExpired,
         Kind::SequenceInvalid,
@@ -123,6 +129,8 @@ impl Kind {
             Kind::SubscriptionInUse => "ERR_MILLRACE_SUBSCRIPTION_IN_USE",
             Kind::QueueNotFound => "ERR_MILLRACE_QUEUE_NOT_FOUND",
             Kind::QueueExists => "ERR_MILLRACE_QUEUE_EXISTS",
+            Kind::ChannelNotFound => "ERR_MILLRACE_CHANNEL_NOT_FOUND",
+            Kind::ChannelExists => "ERR_MILLRACE_CHANNEL_EXISTS",
             Kind::ReceiptInvalid => "ERR_MILLRACE_RECEIPT_INVALID",
             Kind::ReceiptExpired => "ERR_MILLRACE_RECEIPT_EXPIRED",
             Kind::SequenceInvalid => "ERR_MILLRACE_SEQUENCE_INVALID",

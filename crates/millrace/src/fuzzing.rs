@@ -13,10 +13,11 @@ use crate::stream::pack::{Packer, Placement};
 use crate::stream::staged::Staged;
 
 pub use crate::control::{
-    CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetEncryptionKey, SetLimits, SetMaxRecordBytes,
-    SetMode, SetPolicy, SetRetention, SetShardMetrics, SetWarmThroughput, State, StreamClosed, StreamOpened,
-    StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream, UpdateQueue,
+    ChannelDelivered, CleanTail, Command, CreateChannel, CreateQueue, CreateStream, DeleteChannel, DeleteQueue,
+    DeleteStream, DeregisterConsumer, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability,
+    SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention, SetShardMetrics,
+    SetWarmThroughput, State, StreamClosed, StreamOpened, StreamRemoved, TagChannel, TagConsumer, TagQueue, TagStream,
+    UntagStream, UpdateChannel, UpdateQueue,
 };
 
 /// The state of a queue that a log leads to: a snapshot, and steps behind it.

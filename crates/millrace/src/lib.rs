@@ -6,6 +6,7 @@
 //!
 //! Architecture Invariant: this crate has no async runtime, no network, and knows nothing of Node.
 
+mod channel;
 mod control;
 mod engine;
 mod environment;
@@ -33,12 +34,14 @@ pub mod map;
 pub mod metrics;
 pub mod shard;
 
+pub use channel::courier::DeliveryFailure;
+pub use channel::{Destination, DirectoryDestination, Object};
 pub use control::{
-    Consumer, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueEntry, QueueStart, Retention, ShardMetric,
-    StreamConfig, StreamStatus, Tags,
+    Bucket, ChannelConfig, ChannelEntry, Compression, Consumer, DeadLetters, Durability, PolicyHolder, QueueConfig,
+    QueueEntry, QueueStart, RecordFormat, Retention, ShardMetric, StorageClass, StreamConfig, StreamStatus, Tags,
 };
 pub use engine::settings::Monitored;
-pub use engine::{Engine, OpenOptions, StreamSummary};
+pub use engine::{ChannelReport, Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result, ThroughputExceeded};
 pub use format::Position;
@@ -48,6 +51,7 @@ pub use log::{Finding, Meaning, Shards};
 pub use queue::{Lane, Message, Queue, QueueMetrics, Receive, Received, Settled};
 pub use repair::{Damage, Repair, RepairedStream, repair};
 pub use store::observed::{Observed, observe};
+pub use stream::channels::ChannelOptions;
 pub use stream::chunk::{Chunk, RunView};
 pub use stream::description::StreamDescription;
 pub use stream::pack::Placement;

@@ -300,7 +300,11 @@ fn keep_loop(bell: &Bell, upkeep: &Weak<dyn Upkeep>, clock: &dyn Clock) {
 }
 
 /// A thread for the work, where the services have threads.
-fn spawn(services: Services, name: &str, work: impl FnOnce() + Send + 'static) -> Result<Option<JoinHandle<()>>> {
+pub(crate) fn spawn(
+    services: Services,
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<Option<JoinHandle<()>>> {
     if services == Services::Caller {
         return Ok(None);
     }
@@ -308,7 +312,7 @@ fn spawn(services: Services, name: &str, work: impl FnOnce() + Send + 'static) -
     started.map(Some).map_err(|error| Error::io(format!("could not start the thread {name}"), error))
 }
 
-fn join(of: &Mutex<Option<JoinHandle<()>>>) {
+pub(crate) fn join(of: &Mutex<Option<JoinHandle<()>>>) {
     let Some(handle) = of.lock().take() else { return };
     // The last handle may be dropped on the thread itself; it ends then anyway.
     if handle.thread().id() != thread::current().id() {

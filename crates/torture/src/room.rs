@@ -51,6 +51,7 @@ pub fn open(
         entropy: Arc::new(SeededEntropy::new(seed)),
         disk: Arc::new(disk.clone()),
         services: Services::Caller,
+        ..Environment::default()
     };
     Engine::open(root, OpenOptions { environment, segment_bytes_max, ..OpenOptions::default() })
 }

@@ -3,12 +3,6 @@
 //! Each export does one bare thing and nothing else: it knows no stream, no frame and no durability policy.
 //! The normal build never compiles this crate; `npm run bench` does.
 
-// An expectation would count all of it as used, and so be unfulfilled.
-#![cfg_attr(
-    test,
-    allow(dead_code, reason = "built as a test, a binding registers nothing with Node, and all of it looks unused")
-)]
-
 mod clock;
 mod disk;
 mod handover;

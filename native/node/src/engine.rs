@@ -22,6 +22,8 @@ pub struct NativeOpenOptions {
     pub clock_factor: Option<u32>,
     /// For tests only: how long a segment grows, in bytes.
     pub segment_bytes_max: Option<u32>,
+    /// For the bench only: whether streams count what passes.
+    pub meters: Option<bool>,
 }
 
 impl NativeOpenOptions {
@@ -30,6 +32,7 @@ impl NativeOpenOptions {
         if let Some(factor) = self.clock_factor {
             options.environment = Environment { clock: Arc::new(ScaledClock::new(factor)?), ..options.environment };
         }
+        options.environment.meters = self.meters.unwrap_or(options.environment.meters);
         options.segment_bytes_max = self.segment_bytes_max.unwrap_or(options.segment_bytes_max);
         Ok(options)
     }

@@ -10,12 +10,6 @@
 //!
 //! It knows nothing of promises in flight, codecs, or async iteration: that is TypeScript's part.
 
-// An expectation would count all of it as used, and so be unfulfilled.
-#![cfg_attr(
-    test,
-    allow(dead_code, reason = "built as a test, a binding registers nothing with Node, and all of it looks unused")
-)]
-
 mod buffers;
 mod consumers;
 mod describe;

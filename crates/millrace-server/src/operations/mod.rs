@@ -1,5 +1,6 @@
 //! The operations, a file a noun. Each takes a request that is valid by the model and answers as the service does.
 
+pub(crate) mod channels;
 pub(crate) mod consumers;
 pub(crate) mod encryption;
 pub(crate) mod get;
@@ -35,13 +36,16 @@ pub(crate) async fn dispatch(
             queues::settle(service, request, Settlement::Acknowledge).await
         }
         "AddTagsToStream" => tags::add_to_stream(service, request).await,
+        "CreateChannel" => channels::create(service, request).await,
         "CreateQueue" => queues::create(service, request).await,
         "CreateStream" => streams::create(service, request).await,
         "DecreaseStreamRetentionPeriod" => streams::decrease_retention(service, request).await,
+        "DeleteChannel" => channels::delete(service, request).await,
         "DeleteQueue" => queues::delete(service, request).await,
         "DeleteResourcePolicy" => policies::delete(service, request).await,
         "DeleteStream" => streams::delete(service, request).await,
         "DeregisterStreamConsumer" => consumers::deregister(service, request).await,
+        "DescribeChannel" => channels::describe(service, request),
         "DescribeLimits" => lists::describe_limits(service),
         "DescribeQueue" => queues::describe(service, request),
         "DescribeStream" => streams::describe(service, request).await,
@@ -53,6 +57,7 @@ pub(crate) async fn dispatch(
         "GetResourcePolicy" => policies::get(service, request).await,
         "GetShardIterator" => get::get_shard_iterator(service, request).await,
         "IncreaseStreamRetentionPeriod" => streams::increase_retention(service, request).await,
+        "ListChannels" => channels::list(service, request),
         "ListQueues" => queues::list(service, request),
         "ListShards" => shards::list(service, request).await,
         "ListStreamConsumers" => consumers::list(service, request).await,
@@ -73,6 +78,7 @@ pub(crate) async fn dispatch(
         "SubscribeToShard" => subscribe::subscribe(service, format, request).await,
         "TagResource" => tags::tag(service, request).await,
         "UntagResource" => tags::untag(service, request).await,
+        "UpdateChannel" => channels::update(service, request).await,
         "UpdateDeadLetterQueueRecordsVisibility" | "UpdateQueueRecordsVisibility" => {
             queues::settle(service, request, Settlement::Hide).await
         }

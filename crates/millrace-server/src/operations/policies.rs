@@ -5,8 +5,8 @@ use std::sync::Arc;
 use millrace::{Kind, PolicyHolder};
 use millrace_kinesis::{ErrorName, ServiceError, Structure};
 
-use super::done;
 use super::tags::{Resource, find};
+use super::{done, invalid};
 use crate::service::{Outcome, Service};
 use crate::streams::blocking;
 
@@ -19,7 +19,7 @@ pub(crate) async fn put(service: &Arc<Service>, request: &Structure) -> Outcome 
 /// GetResourcePolicy: an empty document where there is none.
 pub(crate) async fn get(service: &Arc<Service>, request: &Structure) -> Outcome {
     let resource = find(service, request).await?;
-    let policy = resource.open().stream.policy(&holder(&resource));
+    let policy = resource.open().stream.policy(&holder(&resource)?);
     let policy = policy.map_err(|error| of_policy(service, &resource, request, &error))?;
     Ok(Structure::new().with("Policy", policy.unwrap_or_else(|| "{}".to_owned())).into())
 }
@@ -41,16 +41,19 @@ async fn set(
     policy: Option<String>,
 ) -> Result<Option<String>, ServiceError> {
     let resource = find(service, request).await?;
-    let (stream, holder) = (resource.open().stream.clone(), holder(&resource));
+    let (stream, holder) = (resource.open().stream.clone(), holder(&resource)?);
     let before = blocking(move || stream.set_policy(holder, policy)).await;
     before.map_err(|error| of_policy(service, &resource, request, &error))
 }
 
-fn holder(resource: &Resource) -> PolicyHolder {
+fn holder(resource: &Resource) -> Result<PolicyHolder, ServiceError> {
     match resource {
-        Resource::Stream(_) => PolicyHolder::Stream,
-        Resource::Consumer(_, name) => PolicyHolder::Consumer(name.clone()),
-        Resource::Queue(_, name) => PolicyHolder::Queue(name.clone()),
+        Resource::Stream(_) => Ok(PolicyHolder::Stream),
+        Resource::Consumer(_, name) => Ok(PolicyHolder::Consumer(name.clone())),
+        Resource::Queue(_, name) => Ok(PolicyHolder::Queue(name.clone())),
+        Resource::Channel(..) => {
+            Err(invalid("A channel has no resource policy; a stream, a consumer or a queue may have one."))
+        }
     }
 }
 

@@ -97,6 +97,9 @@ pub(crate) async fn delete(service: &Arc<Service>, request: &Structure) -> Outco
     if !open.stream.queues().map_err(of_stream)?.is_empty() {
         return Err(in_use(format!("Stream {name} under account {account} has queues: delete them first.")));
     }
+    if !open.stream.channels().map_err(of_stream)?.is_empty() {
+        return Err(in_use(format!("Stream {name} under account {account} has channels: delete them first.")));
+    }
     let (engine, wanted) = (Arc::clone(&service.engine), name.clone());
     blocking(move || engine.delete_stream(&wanted)).await.map_err(|error| service.of_stream(&name, &error))?;
     done()

@@ -1,12 +1,12 @@
-//! Tags: of streams by name, and of streams, consumers and queues by ARN.
+//! Tags: of streams by name, and of streams, consumers, queues and channels by ARN.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millrace::{Kind, Tags};
-use millrace_kinesis::{ErrorName, ServiceError, Structure, Value};
+use millrace_kinesis::{ServiceError, Structure, Value};
 
-use super::{consumers, done, invalid, queues};
+use super::{channels, consumers, done, invalid, queues};
 use crate::service::{Outcome, Service};
 use crate::streams::{OpenStream, blocking};
 
@@ -18,6 +18,7 @@ pub(crate) enum Resource {
     Stream(Arc<OpenStream>),
     Consumer(Arc<OpenStream>, String),
     Queue(Arc<OpenStream>, String),
+    Channel(Arc<OpenStream>, String),
 }
 
 /// AddTagsToStream.
@@ -83,7 +84,9 @@ pub(crate) async fn find(service: &Arc<Service>, request: &Structure) -> Result<
         return Ok(Resource::Queue(service.stream_named(&stream).await?, name.to_owned()));
     }
     if arn.contains(":channel/") {
-        return Err(ServiceError::new(ErrorName::ResourceNotFound, format!("{arn} not found.")));
+        let name = channels::name_of_arn(service, arn)?;
+        let stream = channels::report(service, name)?.stream.name;
+        return Ok(Resource::Channel(service.stream_named(&stream).await?, name.to_owned()));
     }
     if arn.contains("/consumer/") {
         let (open, consumer) = consumers::of_arn(service, arn).await?;
@@ -96,7 +99,10 @@ impl Resource {
     /// The stream that it is, or is of.
     pub fn open(&self) -> &Arc<OpenStream> {
         match self {
-            Resource::Stream(open) | Resource::Consumer(open, _) | Resource::Queue(open, _) => open,
+            Resource::Stream(open)
+            | Resource::Consumer(open, _)
+            | Resource::Queue(open, _)
+            | Resource::Channel(open, _) => open,
         }
     }
 
@@ -108,6 +114,7 @@ impl Resource {
                 consumer.map(|consumer| consumer.tags).map_err(|error| service.of_stream(open.stream.name(), &error))
             }
             Resource::Queue(_, name) => Ok(queues::entry(service, name)?.1.tags),
+            Resource::Channel(_, name) => Ok(channels::report(service, name)?.channel.tags),
         }
     }
 }
@@ -133,6 +140,10 @@ async fn change(service: &Arc<Service>, resource: Resource, added: &Tags, remove
             Resource::Queue(_, ref queue) => {
                 let (tags, queue) = (edited(resource.tags(service)?, added, removed), queue.clone());
                 blocking(move || stream.tag_queue(&queue, tags)).await
+            }
+            Resource::Channel(_, ref channel) => {
+                let (tags, channel) = (edited(resource.tags(service)?, added, removed), channel.clone());
+                blocking(move || stream.tag_channel(&channel, tags)).await
             }
         };
     changed.map_err(|error| of_tags(service, &name, &error))?;

@@ -2,19 +2,23 @@
 
 use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
-    CleanTail, Command, CreateQueue, CreateStream, DeleteQueue, DeleteStream, DeregisterConsumer, Horizon,
-    HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention,
-    SetShardMetrics, SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagConsumer, TagQueue, TagStream, UntagStream,
-    UpdateQueue,
+    ChannelDelivered, CleanTail, Command, CreateChannel, CreateQueue, CreateStream, DeleteChannel, DeleteQueue,
+    DeleteStream, DeregisterConsumer, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability,
+    SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention, SetShardMetrics,
+    SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagChannel, TagConsumer, TagQueue, TagStream,
+    UntagStream, UpdateChannel, UpdateQueue,
 };
 use millrace::limits::{LimitPolicy, ShardLimits};
-use millrace::{DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart, Retention, ShardMetric, StreamConfig, Tags};
+use millrace::{
+    Bucket, ChannelConfig, Compression, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart, RecordFormat,
+    Retention, ShardMetric, StreamConfig, Tags,
+};
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 26;
+    let kind = source.byte() % 31;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -83,6 +87,27 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             UntagStream { id, keys: (0..count).map(|_| text(source, 2)).collect() }.into()
         }
         22 => {
+            let channel_id = if source.one_in(8) { source.u64() } else { next_id + u64::from(source.byte() % 3) };
+            CreateChannel {
+                id,
+                channel_id,
+                channel: name(source),
+                created_ms: source.number(1_000),
+                start_sequence: source.number(1),
+                config: channel_config(source),
+                notes: tags(source),
+                tags: tags(source),
+            }
+            .into()
+        }
+        23 => {
+            let (channel, freshness_s) = (name(source), source.number_32(300));
+            UpdateChannel { id, channel, freshness_s, notes: tags(source) }.into()
+        }
+        24 => TagChannel { id, channel: name(source), tags: tags(source) }.into(),
+        25 => ChannelDelivered { id, channel_id: source.number(1), sequence: source.number(1) }.into(),
+        26 => DeleteChannel { id, channel: name(source) }.into(),
+        27 => {
             let holder = match source.byte() % 3 {
                 0 => PolicyHolder::Stream,
                 1 => PolicyHolder::Consumer(name(source)),
@@ -95,11 +120,11 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             };
             SetPolicy { id, holder, policy }.into()
         }
-        23 => {
+        28 => {
             let key = source.one_in(2).then(|| text(source, 3));
             SetEncryptionKey { id, key, at_ms: source.number(86_400_000) }.into()
         }
-        24 => {
+        29 => {
             let wanted = source.byte();
             let metrics = ShardMetric::ALL.iter().copied().enumerate();
             let metrics = metrics.filter(|(bit, _)| wanted >> bit & 1 == 1).map(|(_, metric)| metric);
@@ -125,6 +150,21 @@ fn queue_config(source: &mut Source<'_>) -> QueueConfig {
     let max_receive_count = source.number_32(1);
     let dead_letters = if source.one_in(4) { DeadLetters::None } else { DeadLetters::BuiltIn { max_receive_count } };
     QueueConfig { visibility_timeout_s: source.number_32(30), dead_letters }
+}
+
+fn channel_config(source: &mut Source<'_>) -> ChannelConfig {
+    let bucket = |source: &mut Source<'_>| Bucket { name: format!("b-{}", source.byte()), owner: None };
+    ChannelConfig {
+        freshness_s: source.number_32(300),
+        bucket: bucket(source),
+        key_template: source.one_in(2).then(|| text(source, 8)),
+        format: RecordFormat::Json,
+        compression: if source.one_in(2) { Compression::Gzip } else { Compression::None },
+        storage_class: None,
+        encryption_key: None,
+        dead_letters: bucket(source),
+        dead_letter_prefix: source.one_in(2).then(|| text(source, 4)),
+    }
 }
 
 fn config(source: &mut Source<'_>) -> StreamConfig {

@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::channel::{ChannelDelivered, CreateChannel, DeleteChannel, TagChannel, UpdateChannel};
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
 use super::encryption::SetEncryptionKey;
 use super::monitoring::SetShardMetrics;
@@ -87,6 +88,11 @@ commands! {
     TagQueue,
     DeleteQueue,
     ShardsChanged,
+    CreateChannel,
+    UpdateChannel,
+    TagChannel,
+    ChannelDelivered,
+    DeleteChannel,
     SetPolicy,
     SetEncryptionKey,
     SetShardMetrics,

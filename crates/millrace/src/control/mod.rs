@@ -8,6 +8,7 @@
 //! Invariant: nothing in here reads a clock, a file or randomness. Times and identities come in commands. It must
 //! not know how the log stores its bytes, nor what a stream's own log holds.
 
+mod channel;
 mod command;
 mod config;
 mod consumer;
@@ -23,6 +24,10 @@ mod state;
 mod stream;
 mod tags;
 
+pub use channel::{
+    Bucket, ChannelConfig, ChannelDelivered, ChannelEntry, Compression, CreateChannel, DeleteChannel, RecordFormat,
+    StorageClass, TagChannel, UpdateChannel,
+};
 pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
 pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};

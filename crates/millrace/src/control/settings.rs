@@ -71,10 +71,11 @@ impl Step for SetMode {
             let message = format!("expected another capacity mode than the stream has, got {:?} again", self.mode);
             return Err(Error::new(Kind::InvalidArgument, message));
         }
-        if self.mode == CapacityMode::Provisioned && !entry.queues.is_empty() {
-            let count = entry.queues.len();
+        let (queues, channels) = (entry.queues.len(), entry.channels.len());
+        if self.mode == CapacityMode::Provisioned && queues + channels > 0 {
             let message = format!(
-                "expected a stream without queues to become provisioned, got one with {count}; delete them first"
+                "expected a stream without queues and channels to become provisioned, got one with {queues} queues and \
+                 {channels} channels; delete them first"
             );
             return Err(Error::new(Kind::InvalidArgument, message));
         }

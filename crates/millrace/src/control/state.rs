@@ -199,6 +199,8 @@ impl State {
             format!("expected each name once, got {:?} twice", entry.name)
         } else if let Some(queue) = entry.queues.iter().find(|queue| queue.id >= ids.end) {
             format!("expected a queue's id below {}, got {}", ids.end, queue.id)
+        } else if let Some(channel) = entry.channels.iter().find(|channel| channel.id >= ids.end) {
+            format!("expected a channel's id below {}, got {}", ids.end, channel.id)
         } else if let Err(refusal) = entry.validate() {
             refusal.to_string()
         } else {

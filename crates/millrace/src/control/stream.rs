@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::channel::ChannelEntry;
 use super::command::Step;
 use super::config::{Durability, Retention, StreamConfig, validate_name};
 use super::consumer::Consumer;
@@ -52,6 +53,9 @@ pub struct StreamEntry {
     /// Its queues, in the order of their creation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueEntry>,
+    /// Its channels, in the order of their creation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<ChannelEntry>,
     /// The number that the next shard gets, as far as a change of them was noted; 0: they were never changed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub next_shard: u32,
@@ -95,6 +99,7 @@ impl StreamEntry {
         self.validate_consumers()?;
         self.validate_queues()?;
         self.validate_policies()?;
+        self.validate_channels()?;
         validate_identity(self.id, self.created_ms)
     }
 }
@@ -180,6 +185,7 @@ impl Step for CreateStream {
             capacity: CapacityHistory::default(),
             consumers: Vec::new(),
             queues: Vec::new(),
+            channels: Vec::new(),
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use super::{OpenOptions, closed};
 use crate::capacity::{CapacityHistory, CapacityMode};
+use crate::channel::courier::Courier;
 use crate::control::journal::Journal;
 use crate::control::{
     CleanTail, Command, Durability, Horizon, ShardsChanged, StreamClosed, StreamConfig, StreamEntry, StreamOpened,
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub(super) directory: PathBuf,
     segment_bytes_max: u32,
     pub(super) keeper: Arc<Keeper>,
+    pub courier: Courier,
     /// The file of the figures, once there are any; whether the keeper has been asked to write them.
     pub(super) figures: Mutex<Option<Arc<dyn DiskFile>>>,
     pub(super) publishing: AtomicBool,
@@ -75,6 +77,7 @@ impl Inner {
         let inner = Arc::new(Inner {
             committer: Committer::start(Arc::clone(&environment.clock), environment.services)?,
             keeper: Arc::new(Keeper::new(&*environment.clock)),
+            courier: Courier::default(),
             journal: Mutex::new(journal),
             packers: Mutex::new(Vec::new()),
             figures: Mutex::new(None),
@@ -250,7 +253,7 @@ impl Inner {
 
     /// Opens a stream that no one has open. What the control plane says of it is read under the lock of the list, so
     /// that neither its creation nor its deletion is half done.
-    pub(super) fn open_stream(self: &Arc<Self>, id: u64) -> Result<Stream> {
+    pub fn open_stream(self: &Arc<Self>, id: u64) -> Result<Stream> {
         let mut streams = self.streams.lock();
         if let Some(stream) = streams.get(&id) {
             return Ok(Stream(Arc::clone(stream)));
@@ -296,6 +299,7 @@ impl Inner {
     pub(super) fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         drop(self.calls.write());
+        self.courier.stop();
         self.keeper.stop();
         self.committer.stop();
         self.withdraw_figures();
@@ -363,6 +367,7 @@ impl Inner {
     pub(super) fn serve(self: &Arc<Self>, service: Service) -> usize {
         match service {
             Service::Committer => self.committer.serve(),
+            Service::Courier => self.courier.serve(self),
             Service::Keeper => {
                 let upkeep: Arc<dyn Upkeep> = Arc::clone(self) as _;
                 self.keeper.serve(&upkeep, &*self.environment.clock)

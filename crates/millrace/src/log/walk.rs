@@ -130,6 +130,18 @@ impl Log {
         Ok(count.min(most))
     }
 
+    /// How many bytes of the log stand between two places, frames' heads and all.
+    pub fn bytes_between(&self, from: Position, to: Position) -> u64 {
+        let segments = self.segments.read();
+        let part = |segment: &Arc<Segment>| {
+            let start = if segment.index == from.segment { from.offset } else { SEGMENT_HEADER_BYTES };
+            let end = if segment.index == to.segment { to.offset } else { segment.end().unwrap_or(start) };
+            u64::from(end.saturating_sub(start))
+        };
+        let between = |segment: &&Arc<Segment>| (from.segment..=to.segment).contains(&segment.index);
+        segments.iter().filter(between).map(part).sum()
+    }
+
     /// Goes to the last segment and waypoint that lie before, then from frame to frame while `passes` says so of a
     /// frame's next sequence and arrival.
     fn seek(

@@ -29,6 +29,8 @@ const TIMED_ONE_IN: u32 = 16;
 #[derive(Debug)]
 pub(crate) struct Meter {
     clock: Arc<dyn Clock>,
+    // Whether anything is counted at all.
+    counts: bool,
     calls: Apart<AtomicU32>,
     incoming: Apart<Mutex<Incoming>>,
     outgoing: Apart<Mutex<Outgoing>>,
@@ -92,12 +94,21 @@ impl Meter {
             })),
             subscriptions: Mutex::default(),
             clock,
+            counts: true,
         }
+    }
+
+    /// One that counts only where that is wanted.
+    pub fn counting(self, counts: bool) -> Meter {
+        Meter { counts, ..self }
     }
 
     /// A call begins.
     #[inline]
     pub fn begin(&self) -> Begun {
+        if !self.counts {
+            return Begun(None);
+        }
         // Two threads that take the same number time one call too many or too few.
         let calls = self.calls.load(Ordering::Relaxed).wrapping_add(1);
         self.calls.store(calls, Ordering::Relaxed);
@@ -107,6 +118,9 @@ impl Meter {
     /// One record was appended on its own, and with that the call ends. Returns whether it is the first append of a
     /// second.
     pub fn appended_one<'a>(&self, shard: u32, bytes: u64, begun: Begun, seen: impl FnOnce() -> Seen<'a>) -> bool {
+        if !self.counts {
+            return false;
+        }
         let second = self.second();
         let mut incoming = self.incoming.lock();
         let is_first = incoming.tick(second);
@@ -129,6 +143,9 @@ impl Meter {
         flows: impl Iterator<Item = (u32, Flow)>,
         seen: impl Fn(usize) -> Seen<'a>,
     ) -> bool {
+        if !self.counts {
+            return false;
+        }
         let second = self.second();
         let mut incoming = self.incoming.lock();
         let incoming = &mut *incoming;
@@ -143,6 +160,9 @@ impl Meter {
 
     /// A call to append so many records ended; some may have passed, and others been refused by a limit.
     pub fn put_ended(&self, records: usize, passed: Flow, begun: Begun) {
+        if !self.counts {
+            return;
+        }
         let mut incoming = self.incoming.lock();
         let calls = if records == 1 { &mut incoming.put_record } else { &mut incoming.put_records };
         calls.passed(passed.records, passed.bytes);
@@ -157,6 +177,9 @@ impl Meter {
     /// so; a subscription's event is none.
     /// Returns whether it is the first read of a second.
     pub fn read(&self, runs: impl Iterator<Item = (u32, Flow, u64)>, begun: Option<Begun>) -> bool {
+        if !self.counts {
+            return false;
+        }
         let second = self.second();
         let mut outgoing = self.outgoing.lock();
         let outgoing = &mut *outgoing;

@@ -144,6 +144,7 @@ impl Examined {
             capacity: CapacityHistory::default(),
             consumers: Vec::new(),
             queues: Vec::new(),
+            channels: Vec::new(),
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),

@@ -1,6 +1,7 @@
 //! A stream: one log, its shards, what an acknowledgement means, and how far back it is kept.
 
 mod append;
+pub mod channels;
 pub(crate) mod chunk;
 mod consumers;
 pub mod description;
@@ -151,7 +152,8 @@ impl StreamInner {
             routes: RwLock::new(routes),
             resharding: Mutex::new(()),
             // Which records are looked at need not be secret, and a run that is repeated looks at the same ones.
-            meter: Meter::new(Arc::clone(&engine.environment.clock), entry.created_ms ^ entry.id.rotate_left(48)),
+            meter: Meter::new(Arc::clone(&engine.environment.clock), entry.created_ms ^ entry.id.rotate_left(48))
+                .counting(engine.environment.meters),
             engine,
             horizon: RwLock::new(entry.horizon),
             expiring: Mutex::new(()),

@@ -130,7 +130,7 @@ impl Reader {
 
     /// The next records, at most so many, and so many bytes unless the first record alone is larger. The stream's meter
     /// does not hear of it.
-    pub(super) fn next_uncounted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
+    pub(crate) fn next_uncounted(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
         self.stream.check_usable()?;
         self.skip_trimmed();
         let log = Arc::clone(&self.stream.log);

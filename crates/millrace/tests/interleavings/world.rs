@@ -70,6 +70,7 @@ impl World {
             disk: Arc::new(self.disk.clone()),
             entropy: Arc::clone(&self.entropy),
             services: Services::Threads,
+            ..Environment::default()
         };
         Engine::open(&self.path, OpenOptions { environment, segment_bytes_max: 64 << 10, ..OpenOptions::default() })
     }

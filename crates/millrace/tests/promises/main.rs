@@ -3,6 +3,7 @@
 //! One program for all: they share `support`, and are linked once.
 
 mod ahead;
+mod channels;
 mod consumers;
 mod damage;
 mod dice;

@@ -1,0 +1,99 @@
+//! The channels of a store, and where they deliver to.
+
+use std::sync::Arc;
+
+use super::{Engine, Inner, StreamSummary, closed, summary_of};
+use crate::channel::Destination;
+use crate::channel::courier::DeliveryFailure;
+use crate::control::{ChannelEntry, StreamStatus};
+use crate::error::Result;
+
+/// A channel in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelReport {
+    /// Its stream.
+    pub stream: StreamSummary,
+    /// The channel.
+    pub channel: ChannelEntry,
+    /// Why it does not deliver, where it tried and failed; it goes on trying.
+    pub failure: Option<DeliveryFailure>,
+}
+
+impl Engine {
+    /// All channels of all streams.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn list_channels(&self) -> Result<Vec<ChannelReport>> {
+        let inner = self.check()?;
+        let journal = inner.journal.lock();
+        let report = |entry| {
+            let courier = &inner.courier;
+            move |channel: &ChannelEntry| ChannelReport {
+                stream: summary_of(entry),
+                channel: channel.clone(),
+                failure: courier.failure(channel.id),
+            }
+        };
+        Ok(journal.state().streams().flat_map(|entry| entry.channels.iter().map(report(entry))).collect())
+    }
+
+    /// Delivers the records of all channels there, in a thread of the engine's own, until the engine is closed or told
+    /// otherwise. Until it is called for the first time, nothing is delivered and nothing is lost: channels go on where
+    /// they stand. What is delivered is synced there before it counts; an object that a crash interrupts is delivered
+    /// again under its key.
+    ///
+    /// # Errors
+    /// `Closed`, `Io` where no thread can be had.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use millrace::disk::OsDisk;
+    /// use millrace::{Bucket, ChannelConfig, ChannelOptions, Commit, Compression, DirectoryDestination, RecordFormat};
+    /// use millrace::{Engine, Environment, OpenOptions, Service, Services, StagedRecords, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let buckets = tempfile::tempdir().unwrap();
+    /// let environment = Environment { services: Services::Caller, ..Environment::default() };
+    /// let engine = Engine::open(directory.path(), OpenOptions { environment, ..OpenOptions::default() })?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig::default())?;
+    /// let bucket = Bucket { name: "archive".to_owned(), owner: None };
+    /// let config = ChannelConfig {
+    ///     freshness_s: 300,
+    ///     bucket: bucket.clone(),
+    ///     key_template: None,
+    ///     format: RecordFormat::Json,
+    ///     compression: Compression::None,
+    ///     storage_class: None,
+    ///     encryption_key: None,
+    ///     dead_letters: bucket,
+    ///     dead_letter_prefix: None,
+    /// };
+    /// clicks.create_channel("to-archive", ChannelOptions { config, notes: Default::default(), tags: Default::default() })?;
+    /// engine.deliver_channels(Arc::new(DirectoryDestination::new(buckets.path().into(), Arc::new(OsDisk))))?;
+    /// let mut staged = StagedRecords::default();
+    /// staged.push("user-42", None, br#"{"click":1}"#);
+    /// clicks.append(staged.as_staged(), None, Commit::Caller)?;
+    /// clicks.flush()?;
+    /// assert_eq!(engine.serve(Service::Courier)?, 0, "it is not five minutes old");
+    /// engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn deliver_channels(&self, destination: Arc<dyn Destination>) -> Result<()> {
+        let inner = self.check()?;
+        inner.courier.deliver_to(&inner, destination)
+    }
+}
+
+impl Inner {
+    /// The channels of streams that can be used, each with its stream's number.
+    pub fn channels(&self) -> Vec<(u64, ChannelEntry)> {
+        let journal = self.journal.lock();
+        let usable = journal.state().streams().filter(|entry| entry.status == StreamStatus::Active);
+        usable.flat_map(|entry| entry.channels.iter().map(|channel| (entry.id, channel.clone()))).collect()
+    }
+
+    /// The store's identity.
+    pub fn store_id(&self) -> Result<String> {
+        self.store.lock().as_ref().map(|store| store.id().to_owned()).ok_or_else(closed)
+    }
+}
