@@ -80,13 +80,13 @@ export interface Running {
   readonly kill: (signal: NodeJS.Signals) => void
 }
 
-/** Starts the program and leaves it running, its standard input open. */
-export function startProgram(store: string, args: readonly string[]): Running {
+/** Starts the program and leaves it running, its standard input open, for `msMax` at the longest. */
+export function startProgram(store: string, args: readonly string[], msMax: number = CHILD_MS_MAX): Running {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, MILLRACE_DATA: store },
     stdio: ['pipe', 'pipe', 'pipe'],
     // What a test forgets must not outlive it.
-    timeout: CHILD_MS_MAX,
+    timeout: msMax,
   })
   // A program that was told to stop does not read the rest of its input.
   child.stdin.on('error', () => {})
