@@ -2,7 +2,7 @@
 //!
 //! Each noun of the control plane has a file of its own, with its commands and what they do; here they are one list.
 //! A command is added by a struct that implements [`Step`] in the noun's file, a line below, its golden bytes in the
-//! noun's tests and a row in `docs/format.md`.
+//! noun's tests and a row in `docs/format-control.md`.
 //!
 //! Invariants: a command carries all that applying it needs (times too, so that a replay has the same result), and
 //! decoding is strict: bytes that are no command are corrupt, while a command, a field or a choice that this version
