@@ -32,6 +32,7 @@ describe.skipIf('missing' in python)(`boto3${reason}`, () => {
       policy: 'kinesis:GetRecords',
       encryption: 'KMS',
       metrics: 7,
+      commitment: 'ENABLED',
       errors: [
         ['ResourceNotFoundException', 'Stream missing under account 000000000000 not found.'],
         ['InvalidArgumentException', 'Invalid ShardIterator.'],
