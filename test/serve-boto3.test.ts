@@ -29,6 +29,9 @@ describe.skipIf('missing' in python)(`boto3${reason}`, () => {
       described: 2,
       records: ['\u0000one', 'two', 'three'],
       pushed: ['\u0000one', 'two', 'three'],
+      policy: 'kinesis:GetRecords',
+      encryption: 'KMS',
+      metrics: 7,
       errors: [
         ['ResourceNotFoundException', 'Stream missing under account 000000000000 not found.'],
         ['InvalidArgumentException', 'Invalid ShardIterator.'],

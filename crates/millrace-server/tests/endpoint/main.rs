@@ -8,10 +8,12 @@ mod door;
 mod fanout;
 mod limits;
 mod mutations;
+mod policies;
 mod queues;
 mod records;
 #[path = "../../../millrace-kinesis/tests/mutations/requests.rs"]
 mod requests;
 mod reshard;
+mod settings;
 mod streams;
 mod transport;
