@@ -13,5 +13,6 @@ mod records;
 #[path = "../../../millrace-kinesis/tests/mutations/requests.rs"]
 mod requests;
 mod reshard;
+mod stand_in;
 mod streams;
 mod transport;
