@@ -24,8 +24,8 @@ export interface LatencyMetric {
   readonly value: (from: StreamMetrics) => Latencies
 }
 
-/** Metrics of a stream. */
-export const STREAM_METRICS: readonly Metric<StreamMetrics>[] = [
+/** What passes: of a stream and of each of its shards. */
+const FLOW_METRICS: readonly Metric<Pick<StreamMetrics, 'incoming' | 'outgoing'>>[] = [
   counter('IncomingBytes', 'By', 'Bytes of keys and data appended', (of) => of.incoming.total.bytes),
   counter('IncomingRecords', '{record}', 'Records appended', (of) => of.incoming.total.records),
   counter('OutgoingBytes', 'By', 'Bytes of keys and data read', (of) => of.outgoing.total.bytes),
@@ -42,6 +42,11 @@ export const STREAM_METRICS: readonly Metric<StreamMetrics>[] = [
     'Reads refused by a throughput limit',
     (of) => of.outgoing.total.throttled,
   ),
+]
+
+/** Metrics of a stream. */
+export const STREAM_METRICS: readonly Metric<StreamMetrics>[] = [
+  ...FLOW_METRICS,
   counter('PutRecord.Bytes', 'By', 'Bytes of keys and data appended record by record', (of) => of.putRecord.bytes),
   counter('PutRecord.Success', '{call}', 'Appends of one record that succeeded', (of) => succeeded(of.putRecord)),
   counter('PutRecords.Bytes', 'By', 'Bytes of keys and data appended in batches', (of) => of.putRecords.bytes),
@@ -102,22 +107,7 @@ export const STREAM_METRICS: readonly Metric<StreamMetrics>[] = [
 
 /** Metrics of a shard. */
 export const SHARD_METRICS: readonly Metric<ShardMetrics>[] = [
-  counter('IncomingBytes', 'By', 'Bytes of keys and data appended', (of) => of.incoming.total.bytes),
-  counter('IncomingRecords', '{record}', 'Records appended', (of) => of.incoming.total.records),
-  counter('OutgoingBytes', 'By', 'Bytes of keys and data read', (of) => of.outgoing.total.bytes),
-  counter('OutgoingRecords', '{record}', 'Records read', (of) => of.outgoing.total.records),
-  counter(
-    'WriteProvisionedThroughputExceeded',
-    '{record}',
-    'Records refused by a throughput limit',
-    (of) => of.incoming.total.throttled,
-  ),
-  counter(
-    'ReadProvisionedThroughputExceeded',
-    '{call}',
-    'Reads refused by a throughput limit',
-    (of) => of.outgoing.total.throttled,
-  ),
+  ...FLOW_METRICS,
   gauge(
     'IteratorAgeMilliseconds',
     'ms',

@@ -1,31 +1,10 @@
 /** `consumers`, `subscribe` and `queue`: each call is a process of its own, as a shell makes it. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { runProgram, startProgram } from './program.js'
+import { describe, expect, it } from 'vitest'
+import { ownStore, startProgram } from './program.js'
 
-let directory: string
-let store: string
+const own = ownStore()
+const { run, ok, json } = own
 
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'millrace-consumers-'))
-  store = join(directory, 'store')
-})
-
-afterEach(() => {
-  rmSync(directory, { recursive: true, force: true })
-})
-
-const run = (...args: string[]) => runProgram(store, args)
-
-function ok(...args: string[]): string {
-  const outcome = run(...args)
-  expect(outcome, args.join(' ')).toMatchObject({ code: 0 })
-  return outcome.stdout
-}
-
-const json = <T>(...args: string[]): T => JSON.parse(ok(...args, '--json')) as T
 const lines = <T>(text: string): T[] =>
   text
     .split('\n')
@@ -97,7 +76,7 @@ describe('consumers', () => {
   it('an_interrupted_subscription_ends_with_130', async () => {
     ok('create', 'clicks')
     ok('put', 'clicks', '--key', 'k', 'seen')
-    const follower = startProgram(store, ['subscribe', 'clicks', 'billing', '--register', '--from', 'trim-horizon'])
+    const follower = startProgram(own.store, ['subscribe', 'clicks', 'billing', '--register', '--from', 'trim-horizon'])
     await follower.heard('seen')
     follower.kill('SIGINT')
     expect(await follower.ended).toBe(130)
@@ -137,6 +116,19 @@ describe('queues', () => {
     expect(dead).toMatchObject({ data: 'x' })
     expect(ok('queue', 'restore', 'orders', 'shipping', dead?.receipt as string)).toContain('restored 1 record')
     expect(lines<Message>(ok('queue', 'receive', 'orders', 'shipping'))).toMatchObject([{ data: 'x', receiveCount: 1 }])
+  })
+
+  it('what_of_a_queue_can_be_changed_is_changed_and_the_rest_stays', () => {
+    ok('create', 'orders')
+    ok('queue', 'create', 'orders', 'shipping', '--visibility', '600')
+    const none = json('queue', 'update', 'orders', 'shipping', '--no-dead-letters')
+    expect(none).toMatchObject({ name: 'shipping', visibilitySeconds: 600, maxReceiveCount: 'none' })
+    expect(ok('queue', 'update', 'orders', 'shipping', '--max-receives', '3', '--visibility', '5')).toBe(
+      "queue 'shipping' of stream 'orders': visibility 5 s, dead letters after 3 receives\n",
+    )
+    const nothing = run('queue', 'update', 'orders', 'shipping')
+    expect(nothing).toMatchObject({ code: 2, stderr: expect.stringContaining('--max-receives or --no-dead-letters') })
+    expect(json('queue', 'list', 'orders')).toMatchObject([{ visibilitySeconds: 5, maxReceiveCount: 3 }])
   })
 
   it('a_bad_receipt_is_told_and_exits_1_and_a_deleted_queue_is_gone', () => {

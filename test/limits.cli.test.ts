@@ -1,29 +1,11 @@
 /** `limits` and `tag`, and what limits do to an ingestion. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { runProgram } from './program.js'
+import { describe, expect, it } from 'vitest'
+import { ownStore } from './program.js'
 
-let directory: string
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'millrace-limits-'))
-})
-
-afterEach(() => {
-  rmSync(directory, { recursive: true, force: true })
-})
-
-const run = (...args: string[]) => runProgram(join(directory, 'store'), args)
-
-function ok(...args: string[]): string {
-  const outcome = run(...args)
-  expect(outcome, args.join(' ')).toMatchObject({ code: 0 })
-  return outcome.stdout
-}
-
-const json = (...args: string[]): unknown => JSON.parse(ok(...args, '--json'))
+const own = ownStore()
+const { run, ok, json } = own
 
 describe('limits', () => {
   it('are_given_at_creation_shown_and_changed', () => {
@@ -45,8 +27,8 @@ describe('limits', () => {
   it('slow_an_ingestion_down_and_lose_nothing_of_it', () => {
     ok('create', 'clicks', '--limits', 'write-records=200')
     const lines = Array.from({ length: 500 }, (_, n) => `line ${n}`)
-    writeFileSync(join(directory, 'in.txt'), `${lines.join('\n')}\n`)
-    const { seconds, records } = json('ingest', 'clicks', join(directory, 'in.txt')) as {
+    writeFileSync(join(own.directory, 'in.txt'), `${lines.join('\n')}\n`)
+    const { seconds, records } = json('ingest', 'clicks', join(own.directory, 'in.txt')) as {
       seconds: number
       records: number
     }

@@ -1,8 +1,10 @@
 /** The command line program as its users run it: the built file, as a child process over a store of the test's. */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect } from 'vitest'
 import { CHILD_MS_MAX } from './support.js'
 
 /** The built program. */
@@ -28,6 +30,45 @@ export function runProgram(store: string, args: readonly string[], input: string
   return { code: status, stdout, stderr }
 }
 
+/** The program over a store that each test has to itself. */
+export interface OwnStore {
+  /** A folder that goes with the test; the store stands in it. */
+  readonly directory: string
+  readonly store: string
+  readonly run: (...args: string[]) => Outcome
+  /** Its standard output; it must end well. */
+  readonly ok: (...args: string[]) => string
+  /** What it wrote with `--json`. */
+  readonly json: <T>(...args: string[]) => T
+}
+
+/** Gives each test of a file a fresh store, and removes it afterwards. */
+export function ownStore(): OwnStore {
+  let directory = ''
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'millrace-cli-'))
+  })
+  afterEach(() => rmSync(directory, { recursive: true, force: true }))
+  const store = () => join(directory, 'store')
+  const run = (...args: string[]): Outcome => runProgram(store(), args)
+  const ok = (...args: string[]): string => {
+    const outcome = run(...args)
+    expect(outcome, args.join(' ')).toMatchObject({ code: 0 })
+    return outcome.stdout
+  }
+  return {
+    get directory() {
+      return directory
+    },
+    get store() {
+      return store()
+    },
+    run,
+    ok,
+    json: <T>(...args: string[]): T => JSON.parse(ok(...args, '--json')) as T,
+  }
+}
+
 /** The program while it runs. */
 export interface Running {
   readonly pid: number
@@ -39,13 +80,13 @@ export interface Running {
   readonly kill: (signal: NodeJS.Signals) => void
 }
 
-/** Starts the program and leaves it running, its standard input open. */
-export function startProgram(store: string, args: readonly string[]): Running {
+/** Starts the program and leaves it running, its standard input open, for `msMax` at the longest. */
+export function startProgram(store: string, args: readonly string[], msMax: number = CHILD_MS_MAX): Running {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, MILLRACE_DATA: store },
     stdio: ['pipe', 'pipe', 'pipe'],
     // What a test forgets must not outlive it.
-    timeout: CHILD_MS_MAX,
+    timeout: msMax,
   })
   // A program that was told to stop does not read the rest of its input.
   child.stdin.on('error', () => {})

@@ -2,10 +2,10 @@
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Millrace } from '../src/index.js'
-import { pythonWithBoto3 } from './clients/python.js'
+import { BOTO3, pythonWith } from './clients/python.js'
 import { emptyFolder, root, run } from './support.js'
 
-const python = pythonWithBoto3()
+const python = pythonWith('boto3', BOTO3)
 const reason = 'missing' in python ? ` (skipped: ${python.missing})` : ''
 
 describe.skipIf('missing' in python)(`boto3${reason}`, () => {
@@ -13,11 +13,11 @@ describe.skipIf('missing' in python)(`boto3${reason}`, () => {
     const store = await Millrace.open(emptyFolder())
     onTestFinished(() => store.close())
     const server = await store.serve({ port: 0, log: 'off', limits: 'unlimited', tls })
-    const program = 'program' in python ? python.program : ''
+    const program = 'folder' in python ? join(python.folder, 'bin', 'python') : ''
     const authority = server.certificateAuthority === undefined ? [] : [server.certificateAuthority]
     const { status, output } = await run(
       program,
-      [join(root, 'test/clients/application.py'), server.url, ...authority],
+      [join(root, 'test/clients/python/application.py'), server.url, ...authority],
       root,
     )
     expect(status, output).toBe(0)
@@ -29,6 +29,9 @@ describe.skipIf('missing' in python)(`boto3${reason}`, () => {
       described: 2,
       records: ['\u0000one', 'two', 'three'],
       pushed: ['\u0000one', 'two', 'three'],
+      policy: 'kinesis:GetRecords',
+      encryption: 'KMS',
+      metrics: 7,
       errors: [
         ['ResourceNotFoundException', 'Stream missing under account 000000000000 not found.'],
         ['InvalidArgumentException', 'Invalid ShardIterator.'],

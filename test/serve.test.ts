@@ -297,6 +297,24 @@ describe('millrace serve', () => {
     await expect(anybody).rejects.toMatchObject({ name: 'UnrecognizedClientException' })
   })
 
+  test('logs every answer where it is told to, whatever the protocol', async () => {
+    const { running, url } = await program(emptyFolder(), '--log', 'debug')
+    await client(url).send(new ListStreamsCommand({}))
+    const missing = client(url, http1()).send(new DescribeStreamSummaryCommand({ StreamName: 'missing' }))
+    await expect(missing).rejects.toThrow('not found')
+    running.kill('SIGTERM')
+    await running.ended
+    const events = running
+      .errors()
+      .split('\n')
+      .filter((line) => line.includes('"answered"'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(events).toMatchObject([
+      { operation: 'ListStreams', status: 200, format: 'JSON', http: 'HTTP/2.0', us: expect.any(Number) },
+      { operation: 'DescribeStreamSummary', status: 400, format: 'JSON', http: 'HTTP/1.1', us: expect.any(Number) },
+    ])
+  })
+
   test('env prints variables that lead to it, and no key that is set already', () => {
     const folder = emptyFolder()
     const { stdout } = runProgram(folder, ['env', '--tls', '--port', '4568'])

@@ -1,28 +1,9 @@
 /** `split`, `merge`, `scale` and `shards`: what they say is what the stream then is. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { ShardDescription } from '../src/index.js'
-import { runProgram } from './program.js'
+import { ownStore } from './program.js'
 
-let directory: string
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'millrace-shards-'))
-})
-
-afterEach(() => {
-  rmSync(directory, { recursive: true, force: true })
-})
-
-const run = (...args: string[]) => runProgram(join(directory, 'store'), args)
-
-function ok(...args: string[]): string {
-  const outcome = run(...args)
-  expect(outcome, args.join(' ')).toMatchObject({ code: 0 })
-  return outcome.stdout
-}
+const { run, ok, json } = ownStore()
 
 interface Change {
   readonly dryRun: boolean
@@ -31,9 +12,8 @@ interface Change {
   readonly opened: readonly ShardDescription[]
 }
 
-const change = (...args: string[]): Change => JSON.parse(ok(...args, '--json')) as Change
-const list = (...args: string[]): ShardDescription[] =>
-  JSON.parse(ok('shards', 'clicks', '--json', ...args)) as ShardDescription[]
+const change = (...args: string[]): Change => json(...args)
+const list = (...args: string[]): ShardDescription[] => json('shards', 'clicks', ...args)
 const numbers = (shards: readonly ShardDescription[]): number[] =>
   shards.map(({ shardId }) => Number(shardId.slice(-12)))
 

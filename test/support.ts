@@ -22,15 +22,21 @@ export interface Finished {
   readonly output: string
 }
 
-/** Runs a program to its end in `cwd`; `env` adds to or replaces the environment. */
-export function run(program: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}) {
+/** Runs a program to its end in `cwd`, or until it is ended after `msMax`; `env` adds to or replaces the environment. */
+export function run(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+  msMax: number = PROGRAM_MS_MAX,
+): Promise<Finished> {
   return new Promise<Finished>((resolve, reject) => {
     const stdio = ['ignore', 'pipe', 'pipe'] as const
     const child = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },
       stdio: [...stdio],
-      timeout: PROGRAM_MS_MAX,
+      timeout: msMax,
     })
     let output = ''
     child.stdout.on('data', (chunk) => (output += String(chunk)))

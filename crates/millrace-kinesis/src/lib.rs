@@ -23,7 +23,7 @@ pub use decode::{Format, VALUES_MAX, decode};
 pub use encode::{encode, encode_into};
 pub use error::{ErrorName, ServiceError};
 pub use event_stream::{EVENT_STREAM_CONTENT_TYPE, event, exception, initial_response};
-pub use hot::{PutAnswer, PutEntry, PutRecords, RecordOut, RecordsAnswer};
+pub use hot::{Encryption, PutAnswer, PutEntry, PutRecords, RecordOut, RecordsAnswer};
 pub use name::{ConsumerArn, StreamArn, shard_name, shard_number};
 pub use schema::{Bounds, Member, Operation, Pattern, Schema, Shape, ShapeId};
 pub use sigv4::{Credential, SKEW_MS, Signature, SignedRequest, SigningScope};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tracing::instrument::WithSubscriber;
 
 use crate::door::Door;
 use crate::options::Bounds;
@@ -67,14 +69,15 @@ impl Acceptor {
                 limit: Duration::from_millis(self.bounds.request_ms),
             };
             let tls = self.tls.clone();
-            tokio::spawn(async move {
+            let connected = async move {
                 let counters = &connection.door.service().counters;
                 counters.connections.fetch_add(1, Ordering::Relaxed);
                 let door = Arc::clone(&connection.door);
                 connection.serve(stream, tls).await;
                 door.service().counters.connections.fetch_sub(1, Ordering::Relaxed);
                 drop(slot);
-            });
+            };
+            Tasks.execute(connected);
         }
         drop(self.listener);
         if timeout(self.grace, graceful.shutdown()).await.is_err() {
@@ -82,8 +85,8 @@ impl Acceptor {
         }
     }
 
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
-        let mut server = auto::Builder::new(TokioExecutor::new());
+    fn builder(&self) -> auto::Builder<Tasks> {
+        let mut server = auto::Builder::new(Tasks);
         let limit = Duration::from_millis(self.bounds.request_ms);
         server.http1().timer(TokioTimer::new()).header_read_timeout(limit).max_buf_size(self.bounds.head_bytes);
         server
@@ -99,8 +102,21 @@ impl Acceptor {
     }
 }
 
+/// Starts tasks that log where their starter logs: a connection's, and under HTTP/2 a request's.
+#[derive(Clone, Copy, Debug)]
+struct Tasks;
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::spawn(future.with_current_subscriber());
+    }
+}
+
 struct Connection {
-    server: Arc<auto::Builder<TokioExecutor>>,
+    server: Arc<auto::Builder<Tasks>>,
     door: Arc<Door>,
     watcher: hyper_util::server::graceful::Watcher,
     limit: Duration,

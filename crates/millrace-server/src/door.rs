@@ -119,7 +119,9 @@ impl Door {
         };
         let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.service.counters.answered(operation.name, response.status().as_u16(), us);
-        tracing::debug!(operation = operation.name, status = response.status().as_u16(), us, "answered");
+        let status = response.status().as_u16();
+        let (format, http) = (format.name(), &parts.version);
+        tracing::debug!(operation = operation.name, status, us, format, ?http, "answered");
         response
     }
 

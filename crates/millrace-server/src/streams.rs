@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use millrace::shard::{SEQUENCE_DIGITS, SequenceCodec, SequenceNumber, ShardId};
 use millrace::{Change, Engine, Error, Kind, Position, Registration, Result, Stream, Wake};
+use millrace_kinesis::Encryption;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -40,6 +41,11 @@ impl OpenStream {
         let registrations =
             [Change::Published, Change::Durable].map(|change| stream.on_change(change, Arc::clone(&moved) as _));
         Ok(OpenStream { stream, id: description.id, codec, moved, _registrations: registrations })
+    }
+
+    /// How its records are said to be encrypted.
+    pub fn encryption(&self) -> Encryption {
+        if self.stream.is_encrypted() { Encryption::Kms } else { Encryption::None }
     }
 
     /// Writes the sequence number of a record.

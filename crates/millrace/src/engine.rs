@@ -7,7 +7,7 @@ mod channels;
 mod figures;
 mod inner;
 mod queues;
-mod settings;
+pub mod settings;
 
 use std::collections::HashMap;
 use std::ops::Deref;

@@ -37,9 +37,10 @@ pub mod shard;
 pub use channel::courier::DeliveryFailure;
 pub use channel::{Destination, DirectoryDestination, Object};
 pub use control::{
-    Bucket, ChannelConfig, ChannelEntry, Compression, Consumer, DeadLetters, Durability, QueueConfig, QueueEntry,
-    QueueStart, RecordFormat, Retention, StorageClass, StreamConfig, StreamStatus, Tags,
+    Bucket, ChannelConfig, ChannelEntry, Compression, Consumer, DeadLetters, Durability, PolicyHolder, QueueConfig,
+    QueueEntry, QueueStart, RecordFormat, Retention, ShardMetric, StorageClass, StreamConfig, StreamStatus, Tags,
 };
+pub use engine::settings::Monitored;
 pub use engine::{ChannelReport, Engine, OpenOptions, StreamSummary};
 pub use environment::{Entropy, Environment, Service, Services, SystemEntropy};
 pub use error::{Error, Kind, Result, ThroughputExceeded};

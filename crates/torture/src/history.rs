@@ -364,7 +364,7 @@ impl Player {
             preallocate_bytes,
             ..StreamConfig::default()
         };
-        self.ledger().intent = Some(Intent::Create(name.clone(), config.clone()));
+        self.ledger().intent = Some(Intent::Create(name.clone(), Box::new(config.clone())));
         let created = self.engine.create_stream(&name, config.clone());
         if let Ok(stream) = &created {
             self.ledger().created(&name, stream.describe().id, config);

@@ -62,7 +62,7 @@ pub struct StreamLedger {
 #[derive(Clone, Debug)]
 pub enum Intent {
     /// A stream is being created.
-    Create(String, StreamConfig),
+    Create(String, Box<StreamConfig>),
     /// A stream is being deleted.
     Delete(String),
     /// A stream's retention is being changed.
@@ -252,8 +252,8 @@ impl Ledger {
             match (&intent, self.streams.get(name)) {
                 (Some(Intent::Create(created, config)), None) if created == name => {
                     must!(stream.id > self.id_max, "{name} has the number of an older stream: {}", stream.id);
-                    must!(stream.config == *config, "{name} was created otherwise: {:?}", stream.config);
-                    self.created(name, stream.id, config.clone());
+                    must!(stream.config == **config, "{name} was created otherwise: {:?}", stream.config);
+                    self.created(name, stream.id, (**config).clone());
                 }
                 (_, None) => must!(false, "there is a stream {name} that nobody made, or that was deleted"),
                 (Some(Intent::Retain(changed, retention)), Some(_))

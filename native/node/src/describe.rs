@@ -73,6 +73,8 @@ impl NativeStreamConfig {
             limits: self.limits.into_engine()?,
             mode: capacity_mode(&self.mode),
             tags: self.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            // Clients of the endpoint set the rest.
+            ..StreamConfig::default()
         })
     }
 }

@@ -30,6 +30,15 @@ pub enum Format {
 }
 
 impl Format {
+    /// The name by which people know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Json => "JSON",
+            Format::Cbor => "CBOR",
+        }
+    }
+
     /// The content type.
     #[must_use]
     pub fn content_type(self) -> &'static str {

@@ -3,6 +3,7 @@
 use ciborium_ll::Header;
 
 use crate::encode::{encode_into, push, push_bytes, push_text, write_base64, write_seconds, write_text};
+use crate::hot::Encryption;
 use crate::{Format, Structure, Value};
 
 /// A record to be written.
@@ -16,14 +17,17 @@ pub struct RecordOut<'a> {
     pub data: &'a [u8],
     /// Its partition key.
     pub key: &'a str,
+    /// How it is said to be encrypted; it is told where it is.
+    pub encryption: Encryption,
 }
 
 /// An answer that begins with records.
 ///
 /// ```
-/// use millrace_kinesis::{Format, RecordOut, RecordsAnswer, Structure};
+/// use millrace_kinesis::{Encryption, Format, RecordOut, RecordsAnswer, Structure};
 /// let mut answer = RecordsAnswer::new(Format::Json);
-/// answer.record(&RecordOut { sequence_number: "495", arrival_ms: 1_500, data: b"a", key: "k" });
+/// let encryption = Encryption::None;
+/// answer.record(&RecordOut { sequence_number: "495", arrival_ms: 1_500, data: b"a", key: "k", encryption });
 /// assert_eq!(
 ///     answer.finish(&Structure::new().with("MillisBehindLatest", 0_u32)),
 ///     br#"{"Records":[{"SequenceNumber":"495","ApproximateArrivalTimestamp":1.500,"Data":"YQ==","PartitionKey":"k"}],"MillisBehindLatest":0}"#
@@ -66,7 +70,10 @@ impl RecordsAnswer {
                 write_base64(record.data, out);
                 out.extend_from_slice(b",\"PartitionKey\":");
                 write_text(record.key, out);
-                out.push(b'}');
+                out.extend_from_slice(match record.encryption {
+                    Encryption::None => b"}",
+                    Encryption::Kms => b",\"EncryptionType\":\"KMS\"}",
+                });
             }
             Format::Cbor => {
                 push(Header::Map(None), out);
@@ -78,6 +85,10 @@ impl RecordsAnswer {
                 push_bytes(record.data, out);
                 push_text("PartitionKey", out);
                 push_text(record.key, out);
+                if record.encryption == Encryption::Kms {
+                    push_text("EncryptionType", out);
+                    push_text(record.encryption.as_str(), out);
+                }
                 push(Header::Break, out);
             }
         }
@@ -131,7 +142,7 @@ mod tests {
         #[test]
         fn records_are_written_as_their_document_is(
             records in proptest::collection::vec(
-                (any::<u64>(), 0_u64..1 << 45, proptest::collection::vec(any::<u8>(), 0..40), "\\PC{1,20}"),
+                (any::<u64>(), 0_u64..1 << 45, proptest::collection::vec(any::<u8>(), 0..40), "\\PC{1,20}", any::<bool>()),
                 0..4,
             ),
         ) {
@@ -139,17 +150,19 @@ mod tests {
             for format in [Format::Json, Format::Cbor] {
                 let mut answer = RecordsAnswer::new(format);
                 let mut documents = Vec::new();
-                for (sequence, arrival_ms, data, key) in &records {
+                for (sequence, arrival_ms, data, key, is_encrypted) in &records {
                     let sequence_number = sequence.to_string();
+                    let encryption = if *is_encrypted { Encryption::Kms } else { Encryption::None };
                     let record =
-                        RecordOut { sequence_number: &sequence_number, arrival_ms: *arrival_ms, data, key };
+                        RecordOut { sequence_number: &sequence_number, arrival_ms: *arrival_ms, data, key, encryption };
                     answer.record(&record);
                     documents.push(
                         Structure::new()
                             .with("SequenceNumber", sequence_number)
                             .with("ApproximateArrivalTimestamp", Value::Timestamp(signed(*arrival_ms)))
                             .with("Data", Value::Blob(data.clone()))
-                            .with("PartitionKey", key.as_str()),
+                            .with("PartitionKey", key.as_str())
+                            .with_some("EncryptionType", is_encrypted.then_some("KMS")),
                     );
                 }
                 let mut document = Structure::new().with("Records", documents.into_iter().collect::<Value>());

@@ -7,5 +7,26 @@
 mod get;
 mod put;
 
+/// How a stream's records are said to be encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// Not at all.
+    #[default]
+    None,
+    /// With a key of the key service.
+    Kms,
+}
+
+impl Encryption {
+    /// As the model has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Encryption::None => "NONE",
+            Encryption::Kms => "KMS",
+        }
+    }
+}
+
 pub use get::{RecordOut, RecordsAnswer};
 pub use put::{PutAnswer, PutEntry, PutRecords};

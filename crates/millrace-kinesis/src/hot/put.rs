@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::encode::{push, push_text, write_text};
 use crate::error::ServiceError;
+use crate::hot::Encryption;
 use crate::schema::{Schema, Shape};
 use crate::validate::is_valid_member;
 use crate::{Format, Structure, Value, decode, shard_name, validate};
@@ -177,11 +178,11 @@ fn is_hash_key(text: &str) -> bool {
 /// The answer to PutRecords, written result by result.
 ///
 /// ```
-/// use millrace_kinesis::{Format, PutAnswer};
+/// use millrace_kinesis::{Encryption, Format, PutAnswer};
 /// let mut answer = PutAnswer::new(Format::Json, 2);
 /// answer.placed("49600000000000000000000000000000000000000000000000000001", 0);
 /// answer.failed("ProvisionedThroughputExceededException", "Rate exceeded");
-/// assert!(answer.finish().ends_with(br#"],"FailedRecordCount":1,"EncryptionType":"NONE"}"#));
+/// assert!(answer.finish(Encryption::None).ends_with(br#"],"FailedRecordCount":1,"EncryptionType":"NONE"}"#));
 /// ```
 #[derive(Debug)]
 pub struct PutAnswer {
@@ -240,19 +241,21 @@ impl PutAnswer {
 
     /// The body of the answer.
     #[must_use]
-    pub fn finish(mut self) -> Vec<u8> {
+    pub fn finish(mut self, encryption: Encryption) -> Vec<u8> {
         match self.format {
             Format::Json => {
                 self.bytes.extend_from_slice(b"],\"FailedRecordCount\":");
                 self.bytes.extend_from_slice(itoa::Buffer::new().format(self.failed).as_bytes());
-                self.bytes.extend_from_slice(b",\"EncryptionType\":\"NONE\"}");
+                self.bytes.extend_from_slice(b",\"EncryptionType\":\"");
+                self.bytes.extend_from_slice(encryption.as_str().as_bytes());
+                self.bytes.extend_from_slice(b"\"}");
             }
             Format::Cbor => {
                 push(Header::Break, &mut self.bytes);
                 push_text("FailedRecordCount", &mut self.bytes);
                 push(Header::Positive(u64::from(self.failed)), &mut self.bytes);
                 push_text("EncryptionType", &mut self.bytes);
-                push_text("NONE", &mut self.bytes);
+                push_text(encryption.as_str(), &mut self.bytes);
                 push(Header::Break, &mut self.bytes);
             }
         }

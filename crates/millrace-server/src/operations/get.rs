@@ -258,6 +258,7 @@ pub(crate) fn write_chunk(
     batch: &mut Batch,
 ) -> millrace::Result<()> {
     let mut digits = [0; SEQUENCE_DIGITS];
+    let encryption = open.encryption();
     for run in &chunk.runs {
         for (sequence, record) in (run.first_sequence..).zip(Records::new(chunk.payload(run)?)) {
             let key = std::str::from_utf8(record.key).map_err(|_| {
@@ -270,6 +271,7 @@ pub(crate) fn write_chunk(
                 arrival_ms: run.arrival_ms,
                 data: record.data,
                 key,
+                encryption,
             });
             batch.records += 1;
             batch.bytes += record.key.len() + record.data.len();

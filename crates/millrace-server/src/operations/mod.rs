@@ -2,8 +2,11 @@
 
 pub(crate) mod channels;
 pub(crate) mod consumers;
+pub(crate) mod encryption;
 pub(crate) mod get;
 pub(crate) mod lists;
+pub(crate) mod monitoring;
+pub(crate) mod policies;
 pub(crate) mod put;
 pub(crate) mod queues;
 pub(crate) mod reshard;
@@ -39,6 +42,7 @@ pub(crate) async fn dispatch(
         "DecreaseStreamRetentionPeriod" => streams::decrease_retention(service, request).await,
         "DeleteChannel" => channels::delete(service, request).await,
         "DeleteQueue" => queues::delete(service, request).await,
+        "DeleteResourcePolicy" => policies::delete(service, request).await,
         "DeleteStream" => streams::delete(service, request).await,
         "DeregisterStreamConsumer" => consumers::deregister(service, request).await,
         "DescribeChannel" => channels::describe(service, request),
@@ -47,7 +51,10 @@ pub(crate) async fn dispatch(
         "DescribeStream" => streams::describe(service, request).await,
         "DescribeStreamConsumer" => consumers::describe(service, request).await,
         "DescribeStreamSummary" => streams::describe_summary(service, request).await,
+        "DisableEnhancedMonitoring" => monitoring::disable(service, request).await,
+        "EnableEnhancedMonitoring" => monitoring::enable(service, request).await,
         "GetRecords" => get::get_records(service, format, request).await,
+        "GetResourcePolicy" => policies::get(service, request).await,
         "GetShardIterator" => get::get_shard_iterator(service, request).await,
         "IncreaseStreamRetentionPeriod" => streams::increase_retention(service, request).await,
         "ListChannels" => channels::list(service, request),
@@ -59,12 +66,15 @@ pub(crate) async fn dispatch(
         "ListTagsForStream" => tags::list_for_stream(service, request).await,
         "MergeShards" => reshard::merge(service, request).await,
         "PutRecord" => put::put_record(service, request).await,
+        "PutResourcePolicy" => policies::put(service, request).await,
         "ReceiveDeadLetterQueueRecords" => queues::receive(service, request, Lane::DeadLetters).await,
         "ReceiveQueueRecords" => queues::receive(service, request, Lane::Records).await,
         "RegisterStreamConsumer" => consumers::register(service, request).await,
         "RemoveTagsFromStream" => tags::remove_from_stream(service, request).await,
         "RestoreDeadLetterQueueRecords" => queues::settle(service, request, Settlement::Restore).await,
         "SplitShard" => reshard::split(service, request).await,
+        "StartStreamEncryption" => encryption::start(service, request).await,
+        "StopStreamEncryption" => encryption::stop(service, request).await,
         "SubscribeToShard" => subscribe::subscribe(service, format, request).await,
         "TagResource" => tags::tag(service, request).await,
         "UntagResource" => tags::untag(service, request).await,

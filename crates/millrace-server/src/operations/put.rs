@@ -47,7 +47,7 @@ pub(crate) async fn put_records(service: &Arc<Service>, call: &Call) -> Outcome 
             answer.placed(open.write_sequence_number(shard, sequence, &mut digits), shard);
         }
     }
-    Ok(Answer::Encoded(answer.finish()))
+    Ok(Answer::Encoded(answer.finish(open.encryption())))
 }
 
 /// PutRecord.
@@ -76,7 +76,7 @@ pub(crate) async fn put_record(service: &Arc<Service>, request: &Structure) -> O
     let answer = Structure::new()
         .with("ShardId", shard_name(shard))
         .with("SequenceNumber", open.sequence_number(shard, sequence))
-        .with("EncryptionType", "NONE");
+        .with("EncryptionType", open.encryption().as_str());
     Ok(answer.into())
 }
 

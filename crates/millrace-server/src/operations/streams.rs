@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use millrace::capacity::{CapacityMode, ON_DEMAND_SHARDS};
 use millrace::{Retention, StreamConfig, StreamDescription};
-use millrace_kinesis::{ErrorName, ServiceError, Structure, Value, shard_number};
+use millrace_kinesis::{Encryption, ErrorName, ServiceError, Structure, Value, shard_number};
 
-use super::{done, invalid, shards, tags};
+use super::{done, invalid, monitoring, shards, tags};
 use crate::service::{Outcome, Service};
 use crate::streams::blocking;
 
@@ -151,17 +151,20 @@ pub(crate) async fn describe_summary(service: &Arc<Service>, request: &Structure
 
 /// What both descriptions tell.
 fn common(service: &Service, description: &StreamDescription) -> Structure {
-    let no_metrics = Structure::new().with("ShardLevelMetrics", Value::List(Vec::new()));
+    let config = &description.config;
+    let metrics = Structure::new().with("ShardLevelMetrics", monitoring::told(&config.shard_metrics));
+    let encryption = if config.encryption_key.is_some() { Encryption::Kms } else { Encryption::None };
     let created_ms = i64::try_from(description.created_ms).unwrap_or(i64::MAX);
     Structure::new()
         .with("StreamName", description.name.as_str())
         .with("StreamARN", service.arn(&description.name).to_string())
         .with("StreamStatus", "ACTIVE")
-        .with("StreamModeDetails", told_mode(description.config.mode))
-        .with("RetentionPeriodHours", hours(description.config.retention))
+        .with("StreamModeDetails", told_mode(config.mode))
+        .with("RetentionPeriodHours", hours(config.retention))
         .with("StreamCreationTimestamp", Value::Timestamp(created_ms))
-        .with("EnhancedMonitoring", [no_metrics].into_iter().collect::<Value>())
-        .with("EncryptionType", "NONE")
+        .with("EnhancedMonitoring", [metrics].into_iter().collect::<Value>())
+        .with("EncryptionType", encryption.as_str())
+        .with_some("KeyId", config.encryption_key.as_deref())
 }
 
 /// A retention in hours. One without end is told as the longest that the service has.

@@ -13,8 +13,8 @@ use crate::streams::{OpenStream, blocking};
 /// The most tags that a stream has, as the service has it.
 const TAGS_MAX: usize = 50;
 
-/// What has tags.
-enum Resource {
+/// What has tags, and a policy.
+pub(crate) enum Resource {
     Stream(Arc<OpenStream>),
     Consumer(Arc<OpenStream>, String),
     Queue(Arc<OpenStream>, String),
@@ -76,7 +76,7 @@ fn told((key, value): (&String, &String)) -> Structure {
 }
 
 /// The resource of an ARN.
-async fn find(service: &Arc<Service>, request: &Structure) -> Result<Resource, ServiceError> {
+pub(crate) async fn find(service: &Arc<Service>, request: &Structure) -> Result<Resource, ServiceError> {
     let arn = request.str("ResourceARN").unwrap_or_default();
     if arn.contains(":queue/") {
         let name = queues::name_of_arn(service, arn)?;
@@ -96,6 +96,16 @@ async fn find(service: &Arc<Service>, request: &Structure) -> Result<Resource, S
 }
 
 impl Resource {
+    /// The stream that it is, or is of.
+    pub fn open(&self) -> &Arc<OpenStream> {
+        match self {
+            Resource::Stream(open)
+            | Resource::Consumer(open, _)
+            | Resource::Queue(open, _)
+            | Resource::Channel(open, _) => open,
+        }
+    }
+
     fn tags(&self, service: &Service) -> Result<Tags, ServiceError> {
         match self {
             Resource::Stream(open) => Ok(open.stream.describe().config.tags),
@@ -111,12 +121,7 @@ impl Resource {
 
 /// Adds tags to a resource and removes those of some keys.
 async fn change(service: &Arc<Service>, resource: Resource, added: &Tags, removed: &[String]) -> Outcome {
-    let stream = match &resource {
-        Resource::Stream(open)
-        | Resource::Consumer(open, _)
-        | Resource::Queue(open, _)
-        | Resource::Channel(open, _) => open.stream.clone(),
-    };
+    let stream = resource.open().stream.clone();
     let name = stream.name().to_owned();
     let changed =
         match resource {

@@ -8,11 +8,13 @@ mod door;
 mod fanout;
 mod limits;
 mod mutations;
+mod policies;
 mod queues;
 mod records;
 #[path = "../../../millrace-kinesis/tests/mutations/requests.rs"]
 mod requests;
 mod reshard;
+mod settings;
 mod stand_in;
 mod streams;
 mod transport;

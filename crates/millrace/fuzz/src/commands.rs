@@ -3,21 +3,22 @@
 use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
     ChannelDelivered, CleanTail, Command, CreateChannel, CreateQueue, CreateStream, DeleteChannel, DeleteQueue,
-    DeleteStream, DeregisterConsumer, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability, SetLimits,
-    SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagChannel,
-    TagConsumer, TagQueue, TagStream, UntagStream, UpdateChannel, UpdateQueue,
+    DeleteStream, DeregisterConsumer, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability,
+    SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention, SetShardMetrics,
+    SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagChannel, TagConsumer, TagQueue, TagStream,
+    UntagStream, UpdateChannel, UpdateQueue,
 };
 use millrace::limits::{LimitPolicy, ShardLimits};
 use millrace::{
-    Bucket, ChannelConfig, Compression, DeadLetters, Durability, QueueConfig, QueueStart, RecordFormat, Retention,
-    StreamConfig, Tags,
+    Bucket, ChannelConfig, Compression, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart, RecordFormat,
+    Retention, ShardMetric, StreamConfig, Tags,
 };
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 28;
+    let kind = source.byte() % 31;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -106,6 +107,29 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
         24 => TagChannel { id, channel: name(source), tags: tags(source) }.into(),
         25 => ChannelDelivered { id, channel_id: source.number(1), sequence: source.number(1) }.into(),
         26 => DeleteChannel { id, channel: name(source) }.into(),
+        27 => {
+            let holder = match source.byte() % 3 {
+                0 => PolicyHolder::Stream,
+                1 => PolicyHolder::Consumer(name(source)),
+                _ => PolicyHolder::Queue(name(source)),
+            };
+            let policy = match source.byte() % 3 {
+                0 => None,
+                1 => Some(text(source, 20)),
+                _ => Some(r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*"}}"#.to_owned()),
+            };
+            SetPolicy { id, holder, policy }.into()
+        }
+        28 => {
+            let key = source.one_in(2).then(|| text(source, 3));
+            SetEncryptionKey { id, key, at_ms: source.number(86_400_000) }.into()
+        }
+        29 => {
+            let wanted = source.byte();
+            let metrics = ShardMetric::ALL.iter().copied().enumerate();
+            let metrics = metrics.filter(|(bit, _)| wanted >> bit & 1 == 1).map(|(_, metric)| metric);
+            SetShardMetrics { id, metrics: metrics.collect() }.into()
+        }
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
             let horizon = Horizon { segment, offset, sequence };
@@ -158,6 +182,8 @@ fn config(source: &mut Source<'_>) -> StreamConfig {
         limits: limits(source),
         mode: mode(source),
         tags: tags(source),
+        encryption_key: source.one_in(4).then(|| text(source, 3)),
+        ..StreamConfig::default()
     }
 }
 

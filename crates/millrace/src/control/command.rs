@@ -2,7 +2,7 @@
 //!
 //! Each noun of the control plane has a file of its own, with its commands and what they do; here they are one list.
 //! A command is added by a struct that implements [`Step`] in the noun's file, a line below, its golden bytes in the
-//! noun's tests and a row in `docs/format.md`.
+//! noun's tests and a row in `docs/format-control.md`.
 //!
 //! Invariants: a command carries all that applying it needs (times too, so that a replay has the same result), and
 //! decoding is strict: bytes that are no command are corrupt, while a command, a field or a choice that this version
@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::{ChannelDelivered, CreateChannel, DeleteChannel, TagChannel, UpdateChannel};
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
+use super::encryption::SetEncryptionKey;
+use super::monitoring::SetShardMetrics;
+use super::policy::SetPolicy;
 use super::queue::{CreateQueue, DeleteQueue, TagQueue, UpdateQueue};
 use super::settings::{PeakNoted, SetLimits, SetMaxRecordBytes, SetMode, SetWarmThroughput};
 use super::shards::ShardsChanged;
@@ -90,6 +93,9 @@ commands! {
     TagChannel,
     ChannelDelivered,
     DeleteChannel,
+    SetPolicy,
+    SetEncryptionKey,
+    SetShardMetrics,
 }
 
 impl Command {

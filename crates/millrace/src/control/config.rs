@@ -3,8 +3,12 @@
 //! Invariant: a configuration in the state passed `validate`. The names of the fields in JSON are part of the
 //! control log's format.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::encryption::validate_key_id;
+use super::monitoring::ShardMetric;
 use super::tags::{Tags, validate_tags};
 use crate::capacity::CapacityMode;
 use crate::error::{Error, Kind, Result};
@@ -101,6 +105,13 @@ pub struct StreamConfig {
     /// What its owner has written on it. Default: none.
     #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
+    /// The key that its owner says it is encrypted with, as 1 to 2,048 characters: told to who asks, and nothing more.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_key: Option<String>,
+    /// Which metrics of its shards are told besides those of the stream. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub shard_metrics: BTreeSet<ShardMetric>,
 }
 
 /// What was added to the format is left out of it while it is not used: see `state.rs`.
@@ -120,6 +131,8 @@ impl Default for StreamConfig {
             limits: LimitPolicy::Unlimited,
             mode: CapacityMode::Provisioned,
             tags: Tags::new(),
+            encryption_key: None,
+            shard_metrics: BTreeSet::new(),
         }
     }
 }
@@ -143,6 +156,7 @@ impl StreamConfig {
         self.durability.validate()?;
         self.limits.validate()?;
         validate_tags(&self.tags)?;
+        self.encryption_key.as_deref().map_or(Ok(()), validate_key_id)?;
         let Some(codec) = &self.codec else { return Ok(()) };
         match codec.chars().count() {
             1..=Self::CODEC_CHARS_MAX => Ok(()),

@@ -28,6 +28,9 @@ pub struct Consumer {
     pub created_ms: u64,
     /// What an operator noted at it.
     pub tags: Tags,
+    /// Its resource policy, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 impl StreamEntry {
@@ -71,7 +74,7 @@ impl StreamEntry {
         Ok(())
     }
 
-    fn consumer_mut(&mut self, name: &str) -> &mut Consumer {
+    pub(super) fn consumer_mut(&mut self, name: &str) -> &mut Consumer {
         let consumer = self.consumers.iter_mut().find(|consumer| consumer.name == name);
         consumer.expect("the command was validated")
     }
@@ -104,7 +107,7 @@ impl Step for RegisterConsumer {
 
     fn apply(&self, state: &mut State) {
         let RegisterConsumer { id, consumer, created_ms, tags } = self.clone();
-        state.valid(id).consumers.push(Consumer { name: consumer, created_ms, tags });
+        state.valid(id).consumers.push(Consumer { name: consumer, created_ms, tags, policy: None });
     }
 }
 

@@ -111,6 +111,9 @@ pub struct QueueEntry {
     pub config: QueueConfig,
     /// What an operator noted at it.
     pub tags: Tags,
+    /// Its resource policy, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 impl StreamEntry {
@@ -141,7 +144,7 @@ impl StreamEntry {
         Ok(())
     }
 
-    fn queue_mut(&mut self, name: &str) -> &mut QueueEntry {
+    pub(super) fn queue_mut(&mut self, name: &str) -> &mut QueueEntry {
         self.queues.iter_mut().find(|queue| queue.name == name).expect("the command was validated")
     }
 }
@@ -189,7 +192,8 @@ impl Step for CreateQueue {
     fn apply(&self, state: &mut State) {
         let CreateQueue { id, queue_id, queue, created_ms, start, start_sequence, config, tags } = self.clone();
         state.skip_to(queue_id + 1);
-        let entry = QueueEntry { id: queue_id, name: queue, created_ms, start, start_sequence, config, tags };
+        let entry =
+            QueueEntry { id: queue_id, name: queue, created_ms, start, start_sequence, config, tags, policy: None };
         state.valid(id).queues.push(entry);
     }
 }

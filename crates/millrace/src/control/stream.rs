@@ -7,6 +7,7 @@ use super::channel::ChannelEntry;
 use super::command::Step;
 use super::config::{Durability, Retention, StreamConfig, validate_name};
 use super::consumer::Consumer;
+use super::encryption::EncryptionHistory;
 use super::queue::QueueEntry;
 use super::state::State;
 use crate::capacity::CapacityHistory;
@@ -64,6 +65,12 @@ pub struct StreamEntry {
     /// When the number of shards was changed lately, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaled_ms: Vec<u64>,
+    /// When its key was set and taken away lately.
+    #[serde(default, skip_serializing_if = "EncryptionHistory::is_empty")]
+    pub encryption: EncryptionHistory,
+    /// Its resource policy, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -91,6 +98,7 @@ impl StreamEntry {
         CapacityHistory::check_warm(self.capacity.warm_mib_per_second())?;
         self.validate_consumers()?;
         self.validate_queues()?;
+        self.validate_policies()?;
         self.validate_channels()?;
         validate_identity(self.id, self.created_ms)
     }
@@ -181,6 +189,8 @@ impl Step for CreateStream {
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),
+            encryption: EncryptionHistory::default(),
+            policy: None,
         };
         state.insert(entry);
     }

@@ -4,13 +4,23 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
+use super::inner::Inner;
 use crate::capacity::CapacityMode;
 use crate::control::{
-    Command, Retention, SetLimits, SetMaxRecordBytes, SetMode, SetRetention, SetWarmThroughput, TagStream, Tags,
-    UntagStream,
+    Command, Retention, SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetRetention, SetShardMetrics,
+    SetWarmThroughput, ShardMetric, StreamEntry, TagStream, Tags, UntagStream,
 };
 use crate::error::Result;
 use crate::limits::LimitPolicy;
+
+/// The metrics of a stream's shards before a change, and after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitored {
+    /// Those that were told before.
+    pub before: BTreeSet<ShardMetric>,
+    /// Those that are told from now on.
+    pub after: BTreeSet<ShardMetric>,
+}
 
 impl Engine {
     /// Changes how long a stream's records are kept. What expired before does not come back.
@@ -110,20 +120,107 @@ impl Engine {
         self.change(name, |id| UntagStream { id, keys }.into())
     }
 
+    /// Sets the key that a stream is said to be encrypted with, by whatever name it is known to those who ask, or takes
+    /// it away. It is kept and told: **the engine encrypts nothing**, and what is on disk stays as it is. The key that it
+    /// has already changes nothing.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument` (not 1 to 2,048 characters), `LimitExceeded` (set, or taken
+    /// away, 25 times within the last 24 hours), `Closed`.
+    ///
+    /// ```
+    /// use millrace::{Engine, OpenOptions, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let clicks = engine.create_stream("clicks", StreamConfig::default())?;
+    /// engine.set_encryption_key("clicks", Some("alias/orders".to_owned()))?;
+    /// assert!(clicks.is_encrypted());
+    /// engine.set_encryption_key("clicks", None)?;
+    /// assert_eq!(clicks.describe().config.encryption_key, None);
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn set_encryption_key(&self, name: &str, key: Option<String>) -> Result<()> {
+        let at_ms = self.check()?.environment.clock.wall_ms();
+        self.change_from(name, |entry| {
+            let is_new = entry.config.encryption_key != key;
+            ((), is_new.then(|| SetEncryptionKey { id: entry.id, key, at_ms }.into()))
+        })
+    }
+
+    /// Tells metrics of a stream's shards from now on, besides those that are told already.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `Closed`.
+    ///
+    /// ```
+    /// use std::collections::BTreeSet;
+    /// use millrace::{Engine, OpenOptions, ShardMetric, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// engine.create_stream("clicks", StreamConfig::default())?;
+    /// engine.enable_shard_metrics("clicks", &ShardMetric::ALL.into())?;
+    /// let monitored = engine.disable_shard_metrics("clicks", &BTreeSet::from([ShardMetric::OutgoingBytes]))?;
+    /// assert_eq!((monitored.before.len(), monitored.after.len()), (7, 6));
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn enable_shard_metrics(&self, name: &str, metrics: &BTreeSet<ShardMetric>) -> Result<Monitored> {
+        self.change_shard_metrics(name, |present| present | metrics)
+    }
+
+    /// Tells metrics of a stream's shards no more; those that are not told are passed over.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `Closed`.
+    pub fn disable_shard_metrics(&self, name: &str, metrics: &BTreeSet<ShardMetric>) -> Result<Monitored> {
+        self.change_shard_metrics(name, |present| present - metrics)
+    }
+
+    fn change_shard_metrics(
+        &self,
+        name: &str,
+        change: impl FnOnce(&BTreeSet<ShardMetric>) -> BTreeSet<ShardMetric>,
+    ) -> Result<Monitored> {
+        self.change_from(name, |entry| {
+            let before = entry.config.shard_metrics.clone();
+            let after = change(&before);
+            let command = (before != after).then(|| SetShardMetrics { id: entry.id, metrics: after.clone() }.into());
+            (Monitored { before, after }, command)
+        })
+    }
+
     /// Executes a command that changes a stream's configuration, and tells the stream if it is open.
     fn change(&self, name: &str, command: impl FnOnce(u64) -> Command) -> Result<()> {
+        self.change_from(name, |entry| ((), Some(command(entry.id))))
+    }
+
+    /// Looks at a stream, executes the command that follows, if one does, and tells the stream if it is open.
+    fn change_from<R>(&self, name: &str, step: impl FnOnce(&StreamEntry) -> (R, Option<Command>)) -> Result<R> {
         let inner = self.check()?;
-        let id = {
-            let mut journal = inner.journal.lock();
-            let id = journal.state().stream_named(name)?.id;
-            inner.execute(&mut journal, &command(id))?;
-            id
-        };
+        let id = inner.journal.lock().state().stream_named(name)?.id;
+        let seen = inner.change_seen(id, |entry| Ok(step(entry)))?;
         // Read again under the lock of the list: of two changes at once the later one must be told last.
         let streams = inner.streams.lock();
         if let Some(stream) = streams.get(&id) {
             stream.set_config(inner.journal.lock().state().stream(id)?.config.clone());
         }
-        Ok(())
+        Ok(seen)
+    }
+}
+
+impl Inner {
+    /// Looks at a stream and executes what follows from it, if anything does: nothing comes between the two.
+    pub(crate) fn change_seen<R>(
+        &self,
+        id: u64,
+        step: impl FnOnce(&StreamEntry) -> Result<(R, Option<Command>)>,
+    ) -> Result<R> {
+        let mut journal = self.journal.lock();
+        let (seen, command) = step(journal.state().stream(id)?)?;
+        if let Some(command) = command {
+            self.execute(&mut journal, &command)?;
+        }
+        Ok(seen)
     }
 }

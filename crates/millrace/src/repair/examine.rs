@@ -8,7 +8,7 @@ use super::damage::Damage;
 use super::reading::ReadingDisk;
 use crate::capacity::CapacityHistory;
 use crate::control::rescue::{Beginning, Rescued, rescue};
-use crate::control::{Horizon, QueueEntry, Retention, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{EncryptionHistory, Horizon, QueueEntry, Retention, StreamConfig, StreamEntry, StreamStatus};
 use crate::engine::{clean_tail, queue_directory};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
@@ -148,6 +148,8 @@ impl Examined {
             next_shard: 0,
             open_shards: 0,
             scaled_ms: Vec::new(),
+            encryption: EncryptionHistory::default(),
+            policy: None,
         };
         let found = Remains::find(reading.clone(), log_config(&entry, directory.to_path_buf())?, Known::default());
         let remains = match unless_damaged(found)? {

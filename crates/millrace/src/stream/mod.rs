@@ -11,6 +11,7 @@ mod on_demand;
 mod pace;
 pub(crate) mod pack;
 mod places;
+mod policies;
 pub mod queues;
 pub mod reader;
 mod reader_options;
@@ -77,6 +78,7 @@ pub(crate) struct StreamInner {
     // Of the configuration, what each call reads: no lock is taken for it.
     durability: Durability,
     record_bytes_max: AtomicU32,
+    is_encrypted: AtomicBool,
     throttle: Throttle,
     // Held by the one who lets an on-demand stream follow its traffic.
     scaler: Mutex<Scaler>,
@@ -141,6 +143,7 @@ impl StreamInner {
             created_ms: entry.created_ms,
             durability: entry.config.durability,
             record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
+            is_encrypted: AtomicBool::new(entry.config.encryption_key.is_some()),
             throttle: Throttle::new(&entry.config),
             scaler: Mutex::default(),
             single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
@@ -164,6 +167,7 @@ impl StreamInner {
     pub fn set_config(&self, config: StreamConfig) {
         let mut present = self.config.write();
         self.record_bytes_max.store(config.max_record_bytes, Ordering::Relaxed);
+        self.is_encrypted.store(config.encryption_key.is_some(), Ordering::Relaxed);
         if (present.limits, present.mode) != (config.limits, config.mode) {
             self.throttle.set(&config);
         }
@@ -240,6 +244,13 @@ impl Stream {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.0.deleting.load(Ordering::Acquire)
+    }
+
+    /// Whether its owner has set a key that it is said to be encrypted with: see
+    /// [`Engine::set_encryption_key`](crate::Engine::set_encryption_key).
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.0.is_encrypted.load(Ordering::Relaxed)
     }
 
     /// All before this place is acknowledged under the stream's durability.

@@ -72,7 +72,8 @@ proptest! {
     fn results_are_written_as_their_document_is(results in proptest::collection::vec(
         prop_oneof![(any::<u64>(), any::<u32>()).prop_map(Ok), "\\PC{0,20}".prop_map(Err)],
         0..5,
-    )) {
+    ), is_encrypted: bool) {
+        let encryption = if is_encrypted { Encryption::Kms } else { Encryption::None };
         for format in [Format::Json, Format::Cbor] {
             let mut answer = PutAnswer::new(format, results.len());
             let mut documents = Vec::new();
@@ -92,8 +93,8 @@ proptest! {
             let document = Structure::new()
                 .with("Records", documents.into_iter().collect::<Value>())
                 .with("FailedRecordCount", i64::try_from(failed).expect("a few"))
-                .with("EncryptionType", "NONE");
-            prop_assert_eq!(answer.finish(), encode(format, &Value::Structure(document)));
+                .with("EncryptionType", encryption.as_str());
+            prop_assert_eq!(answer.finish(encryption), encode(format, &Value::Structure(document)));
         }
     }
 }

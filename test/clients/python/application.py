@@ -58,6 +58,18 @@ for event in subscription["EventStream"]:
 subscription["EventStream"].close()
 told["pushed"] = pushed
 
+statement = {"Effect": "Allow", "Principal": "*", "Action": "kinesis:GetRecords", "Resource": arn}
+kinesis.put_resource_policy(ResourceARN=arn, Policy=json.dumps({"Statement": [statement]}))
+told["policy"] = json.loads(kinesis.get_resource_policy(ResourceARN=arn)["Policy"])["Statement"][0]["Action"]
+kinesis.delete_resource_policy(ResourceARN=arn)
+
+key = {"StreamName": "clicks", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"}
+kinesis.start_stream_encryption(**key)
+told["encryption"] = kinesis.put_record(StreamName="clicks", PartitionKey="k", Data=b"four")["EncryptionType"]
+kinesis.stop_stream_encryption(**key)
+monitored = kinesis.enable_enhanced_monitoring(StreamName="clicks", ShardLevelMetrics=["ALL"])
+told["metrics"] = len(monitored["DesiredShardLevelMetrics"])
+
 told["errors"] = [
     error_of(kinesis.describe_stream, StreamName="missing"),
     error_of(kinesis.get_records, ShardIterator="forged"),
