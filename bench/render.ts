@@ -140,7 +140,7 @@ function disturbance(measured: readonly ContestResult[]): string {
   return ` **Other work took so much of the processors meanwhile:** ${list}.`
 }
 
-function comparisonText({ machine, date, run, peers = [], rows }: ComparisonResult): string {
+function comparisonText({ machine, date, run, peers = [], rows, later = [] }: ComparisonResult): string {
   const head = tableHead(['what', 'median', 'min – max', 'ratio', 'of'])
   const where = typeof machine === 'string' ? machine : machineText(machine as Machine)
   const lines = rows.map((row: Row) =>
@@ -160,6 +160,7 @@ function comparisonText({ machine, date, run, peers = [], rows }: ComparisonResu
     ...lines,
     '',
     `Measured by \`npm run bench:compare\`, ${size}${date}; ${where}.`,
+    ...later.flatMap(({ contests, measured }) => ['', `\`${contests}\`: measured ${measured}.`]),
     ...(took.length === 0 ? [] : ['', `Peers: ${took.join(', ')}.`]),
     ...(left.length === 0 ? [] : ['', `Left out: ${left.join(', ')}.`]),
   ].join('\n')

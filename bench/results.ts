@@ -29,6 +29,8 @@ export interface ComparisonResult {
   readonly run?: 'quick' | 'full'
   readonly peers?: readonly { readonly name: string; readonly version?: string; readonly leftOut?: string }[]
   readonly rows: readonly (Row & { readonly contest?: string })[]
+  /** Contests that were measured on another day or machine than the rest. */
+  readonly later?: readonly { readonly contests: string; readonly measured: string }[]
 }
 
 /** Everything that the page shows. */

@@ -20,6 +20,7 @@ export {
   streamSubmitSynced,
   streamTakeRefused,
   verifyStore,
+  type NativeBuckets,
   type NativeConsumer,
   type NativeLimits,
   type NativeMessage,

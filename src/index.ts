@@ -5,7 +5,7 @@
  */
 export { Millrace } from './millrace.js'
 export { Stream } from './stream.js'
-export { Server, type ServeCredential, type ServeLog, type ServeOptions } from './server.js'
+export { Server, type ServeChannels, type ServeCredential, type ServeLog, type ServeOptions } from './server.js'
 export type { StreamSettings } from './stream-settings.js'
 export type { PutOutcome, PutResult } from './put-result.js'
 export { Reader } from './reader.js'

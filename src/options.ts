@@ -233,6 +233,14 @@ export interface ReadOptions {
    */
   readonly withChildren?: boolean
   /**
+   * With `shard`: whether each look at the log counts against the shard's read limits, as a `GetRecords` does. Under
+   * `'aws'` these are five a second, and 2 MB of records: an answer of more closes the shard for as long as it takes. A
+   * look that is refused rejects with `ERR_MILLRACE_THROUGHPUT_EXCEEDED` and `retryAfterMs`, reads nothing, and can be
+   * made again ({@link retry}). Without it, reading is free.
+   * @default false
+   */
+  readonly limited?: boolean
+  /**
    * Whether the reader waits at the tail for more. With `false` it ends there.
    * @default true
    */

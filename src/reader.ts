@@ -12,6 +12,7 @@ import { aborted, closed, invalidArgument, mapped, type MillraceError } from './
 import { keepAlive, type Bell } from './events.js'
 import type { ShardDescription } from './options.js'
 import { Memory, type RecordBytes, type Segments } from './segments.js'
+import { Sequence } from './sequence.js'
 
 const SLAB_BYTES = 1024 * 1024
 /** What `next` of the native reader returns instead of a count of records. */
@@ -53,7 +54,7 @@ interface Waiter<T> {
  * await using reader = clicks.read({ from: 'TRIM_HORIZON' })
  * for await (const batch of reader) for (const record of batch) handle(record)
  */
-export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, AsyncDisposable, Disposable {
+export class Reader<T = Uint8Array> extends Sequence<Batch<T>> {
   readonly #setup: ReaderSetup<T>
   readonly #native: NativeReader
   /** The native reader's number, by which the hot call finds it. */
@@ -78,6 +79,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
 
   /** @internal */
   constructor(setup: ReaderSetup<T>) {
+    super()
     if (setup.signal?.aborted) throw aborted(setup.signal)
     this.#setup = setup
     this.#window = new Window(setup.maxRecords)
@@ -117,7 +119,7 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   }
 
   /** The next batch. Waits at the tail when the reader follows; several calls may wait at once. */
-  next(): Promise<IteratorResult<Batch<T>>> {
+  override next(): Promise<IteratorResult<Batch<T>>> {
     try {
       const result = this.#waiting.length === 0 ? this.#attempt() : undefined
       if (result !== undefined) return this.#afterTurn(result)
@@ -170,31 +172,10 @@ export class Reader<T = Uint8Array> implements AsyncIterableIterator<Batch<T>>, 
   }
 
   /** Ends the read. Calls that wait end with `done`. Batches that were handed over stay readable. */
-  close(): void {
+  override close(): void {
     if (this.#state === 'closed') return
     this.#finish('closed')
     for (const waiter of this.#stopWaiting()) waiter.resolve({ done: true, value: undefined })
-  }
-
-  /** Ends the read when a `for await` loop is left. */
-  async return(): Promise<IteratorResult<Batch<T>>> {
-    this.close()
-    return { done: true, value: undefined }
-  }
-
-  /** The reader itself: a `for await` loop goes on where the reader stands. */
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  /** Ends the read at the end of a `using` block. */
-  [Symbol.dispose](): void {
-    this.close()
-  }
-
-  /** Ends the read at the end of an `await using` block. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.close()
   }
 
   /** Ends the read because the engine closes: calls that wait reject. @internal */

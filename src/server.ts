@@ -3,7 +3,7 @@
  *
  * All of it runs on the native module's threads; no request crosses into JavaScript.
  */
-import { NativeServer, type NativeEngine } from './binding.js'
+import { NativeServer, type NativeBuckets, type NativeEngine } from './binding.js'
 import { checkWhole } from './checks.js'
 import { nativeDurability } from './describe.js'
 import { invalidArgument, mappedAsync } from './errors.js'
@@ -27,6 +27,24 @@ export interface ServeCredential {
   /** What has to come along with each request of this key. */
   readonly sessionToken?: string
 }
+
+/** Where the buckets are that channels deliver to. */
+export type ServeChannels =
+  | {
+      /** A directory in which each bucket is a folder. */
+      readonly directory: string
+    }
+  | {
+      /** The URL of an endpoint that speaks S3: `http://HOST:PORT` or `https://HOST`. A bucket is the first part of the path. */
+      readonly endpoint: string
+      /**
+       * The region that requests to it are signed for.
+       * @default 'us-east-1'
+       */
+      readonly region?: string
+      /** The key that requests to it are signed with; without one they are not signed. */
+      readonly credential?: ServeCredential
+    }
 
 /** Options of {@link Millrace.serve}. */
 export interface ServeOptions {
@@ -76,6 +94,12 @@ export interface ServeOptions {
    */
   readonly limits?: LimitPolicy
   /**
+   * Where the buckets are that channels deliver to. They go on to deliver after the server was stopped, as long as the
+   * store is open.
+   * @default the folder `channels` of the store
+   */
+  readonly channels?: ServeChannels
+  /**
    * What is logged.
    * @default 'warn'
    */
@@ -103,7 +127,7 @@ export class Server implements AsyncDisposable {
 
   /** Starts a server on a store; `onStop` is called as it begins to stop. @internal */
   static async start(engine: NativeEngine, options: ServeOptions, onStop: (server: Server) => void): Promise<Server> {
-    const { tls = false, credentials, account, region, threads } = options
+    const { tls = false, credentials, account, region, channels, threads } = options
     const native = await mappedAsync(() =>
       NativeServer.start(engine, {
         host: options.host ?? '127.0.0.1',
@@ -113,6 +137,7 @@ export class Server implements AsyncDisposable {
         ...(credentials !== undefined && { credentials: credentials.map(checkCredential) }),
         ...(account !== undefined && { account }),
         ...(region !== undefined && { region }),
+        ...(channels !== undefined && { channels: nativeChannels(channels) }),
         ...(threads !== undefined && { threads: checkWhole('threads', threads, 1, THREADS_MAX) }),
         ...nativeDurability(options.durability ?? 'synced'),
         limits: nativeLimits(options.limits ?? 'aws'),
@@ -164,6 +189,16 @@ export class Server implements AsyncDisposable {
     } finally {
       keepAlive.release()
     }
+  }
+}
+
+function nativeChannels(channels: ServeChannels): NativeBuckets {
+  if ('directory' in channels) return { directory: channels.directory }
+  const { endpoint, region, credential } = channels
+  return {
+    endpoint,
+    ...(region !== undefined && { region }),
+    ...(credential !== undefined && { credential: checkCredential(credential) }),
   }
 }
 

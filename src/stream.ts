@@ -15,7 +15,7 @@ import { checkName, checkWhole } from './checks.js'
 import type { Codec } from './codec.js'
 import { Consumer } from './consumer.js'
 import { aborted, closed, fromNative, mapped, mappedAsync, type MillraceError } from './errors.js'
-import { describeShard, describeStream, nativeFilter, nativeStart, shardNumber } from './describe.js'
+import { describeShard, describeStream, nativeFilter, shardNumber } from './describe.js'
 import { Bell, notifier } from './events.js'
 import type { Advice, ReplayedMetrics, StreamMetrics } from './metrics.js'
 import { parseAdvice, parseMetrics, parseReplayed } from './metrics.js'
@@ -31,16 +31,12 @@ import type { Appender } from './put.js'
 import { PartialPutGroup, PutGroup, type PutOutcome, type PutResult } from './put-result.js'
 import { Queue } from './queue.js'
 import { describeQueue, nativeQueueOptions, type CreateQueueOptions, type QueueSummary } from './queue-options.js'
+import { readRequest } from './read-request.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
 import { parseHashKey } from './staging.js'
 import { StreamSettings } from './stream-settings.js'
 import { Subscription, type SubscribeOptions } from './subscription.js'
-
-/** Descriptors of so many records stay in the first-level cache, their bytes mostly in the second. */
-const RECORDS_DEFAULT = 1024
-const RECORDS_MAX = 65_536
-const BYTES_DEFAULT = 4 * 1024 * 1024
 
 /** What a stream must know; made by `Millrace`. @internal */
 export interface StreamSetup<T> {
@@ -444,18 +440,7 @@ export class Stream<T = Uint8Array> extends StreamSettings {
   /** Opens a reader, or what reads as one. */
   #open(options: ReadOptions, open: (request: NativeReadRequest, bell: Bell) => NativeReader): Reader<T> {
     this.#checkOpen()
-    const { copyOnly } = this.#setup
-    const maxRecords = checkWhole('maxRecords', options.maxRecords ?? RECORDS_DEFAULT, 1, RECORDS_MAX)
-    const maxBytes = checkWhole('maxBytes', options.maxBytes ?? BYTES_DEFAULT, 1, 0x7fff_ffff)
-    const request = {
-      ...nativeStart(options.from ?? 'LATEST'),
-      ...(options.shard === undefined ? {} : { shard: shardNumber(options.shard) }),
-      children: options.withChildren === true,
-      published: options.visibility === 'published',
-      copy: copyOnly || options.copy === true,
-      maxRecords,
-      maxBytes,
-    }
+    const request = readRequest(options, this.#setup.copyOnly)
     const bell = this.#bell(request.published)
     const reader = new Reader<T>({
       open: () => open(request, bell),
@@ -464,7 +449,7 @@ export class Stream<T = Uint8Array> extends StreamSettings {
       segments: this.#segments,
       follow: options.follow ?? true,
       polled: options.mode === 'polled',
-      maxRecords,
+      maxRecords: request.maxRecords,
       signal: options.signal,
       onClose: (ended) => this.#readers.delete(ended),
     })

@@ -9,6 +9,7 @@ import { Batch, Window, type RecordSource } from './batch.js'
 import type { ReadOptions, ShardDescription } from './options.js'
 import type { Reader } from './reader.js'
 import { Memory } from './segments.js'
+import { Sequence } from './sequence.js'
 
 /** An event comes at least this often, in milliseconds, with records or without (Kinesis: 5 seconds). */
 const EVENT_EVERY_MS = 5000
@@ -47,9 +48,7 @@ export interface SubscriptionEvent<T = Uint8Array> {
  * await using events = billing.subscribe({ shard: 'shardId-000000000000', from: 'TRIM_HORIZON' })
  * for await (const event of events) for (const record of event.records) bill(record.data)
  */
-export class Subscription<T = Uint8Array>
-  implements AsyncIterableIterator<SubscriptionEvent<T>>, AsyncDisposable, Disposable
-{
+export class Subscription<T = Uint8Array> extends Sequence<SubscriptionEvent<T>> {
   readonly #reader: Reader<T>
   readonly #source: RecordSource<T>
   /** The batch that was asked for and has not come: kept over events without records. */
@@ -61,6 +60,7 @@ export class Subscription<T = Uint8Array>
 
   /** @internal */
   constructor(reader: Reader<T>, source: RecordSource<T>) {
+    super()
     this.#reader = reader
     this.#source = source
   }
@@ -72,7 +72,7 @@ export class Subscription<T = Uint8Array>
    * `ERR_MILLRACE_CONSUMER_NOT_FOUND` once it was deregistered, `ERR_MILLRACE_CORRUPT`, which names what is lost,
    * `ERR_MILLRACE_ABORTED`, `ERR_MILLRACE_STREAM_DELETING` or `ERR_MILLRACE_CLOSED`.
    */
-  next(): Promise<IteratorResult<SubscriptionEvent<T>>> {
+  override next(): Promise<IteratorResult<SubscriptionEvent<T>>> {
     const event = this.#last.then(() => this.#nextEvent())
     this.#last = event.catch(() => {})
     return event
@@ -84,29 +84,8 @@ export class Subscription<T = Uint8Array>
   }
 
   /** Ends the subscription. Calls that wait end with `done`. */
-  close(): void {
+  override close(): void {
     this.#reader.close()
-  }
-
-  /** Ends the subscription when a `for await` loop is left. */
-  async return(): Promise<IteratorResult<SubscriptionEvent<T>>> {
-    this.close()
-    return { done: true, value: undefined }
-  }
-
-  /** The subscription itself. */
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  /** Ends the subscription at the end of a `using` block. */
-  [Symbol.dispose](): void {
-    this.close()
-  }
-
-  /** Ends the subscription at the end of an `await using` block. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.close()
   }
 
   async #nextEvent(): Promise<IteratorResult<SubscriptionEvent<T>>> {

@@ -118,6 +118,19 @@ describe('queues', () => {
     expect(lines<Message>(ok('queue', 'receive', 'orders', 'shipping'))).toMatchObject([{ data: 'x', receiveCount: 1 }])
   })
 
+  it('what_of_a_queue_can_be_changed_is_changed_and_the_rest_stays', () => {
+    ok('create', 'orders')
+    ok('queue', 'create', 'orders', 'shipping', '--visibility', '600')
+    const none = json('queue', 'update', 'orders', 'shipping', '--no-dead-letters')
+    expect(none).toMatchObject({ name: 'shipping', visibilitySeconds: 600, maxReceiveCount: 'none' })
+    expect(ok('queue', 'update', 'orders', 'shipping', '--max-receives', '3', '--visibility', '5')).toBe(
+      "queue 'shipping' of stream 'orders': visibility 5 s, dead letters after 3 receives\n",
+    )
+    const nothing = run('queue', 'update', 'orders', 'shipping')
+    expect(nothing).toMatchObject({ code: 2, stderr: expect.stringContaining('--max-receives or --no-dead-letters') })
+    expect(json('queue', 'list', 'orders')).toMatchObject([{ visibilitySeconds: 5, maxReceiveCount: 3 }])
+  })
+
   it('a_bad_receipt_is_told_and_exits_1_and_a_deleted_queue_is_gone', () => {
     ok('create', 'orders')
     ok('queue', 'create', 'orders', 'shipping')

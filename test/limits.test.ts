@@ -1,6 +1,6 @@
 /** Limits refuse record by record, say when to try again, and leave everything else as it was; so do the settings. */
 import { expect, test } from 'vitest'
-import { MillraceError, type LimitPolicy, type PutOutcome, type Stream } from '../src/index.js'
+import { MillraceError, retry, type LimitPolicy, type PutOutcome, type Stream } from '../src/index.js'
 import { allRecords, bytes, openStore } from './store.js'
 
 const data = bytes('x')
@@ -110,6 +110,29 @@ test('a close that has refused appends to tell of settles what is in flight all 
   stream.append({ partitionKey: 'one too many', data })
   await expect(millrace.close()).rejects.toMatchObject({ code: 'ERR_MILLRACE_THROUGHPUT_EXCEEDED' })
   expect((await inFlight).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled'])
+})
+
+test('a limited read is refused as GetRecords is, says when to try again, and goes on where it stood', async () => {
+  const stream = await limited({ readsPerSecond: 2, readBytesPerSecond: 1_000 })
+  await stream.putMany(records(3))
+  const shard = 'shardId-000000000000'
+  const limits = { from: 'TRIM_HORIZON', shard, limited: true, maxRecords: 1 } as const
+  const reader = stream.read(limits)
+  const keys = [reader.nextSync()?.partitionKey(0), (await reader.next()).value?.partitionKey(0)]
+  const refusal = await reader.next().catch((error: unknown) => error)
+  expect(refusal).toMatchObject({ code: 'ERR_MILLRACE_THROUGHPUT_EXCEEDED', retryable: true })
+  expect((refusal as MillraceError).message).toMatch(/at most 2 reads a second at shardId-000000000000/)
+  expect((refusal as MillraceError).retryAfterMs).toBeGreaterThan(0)
+  expect(await allRecords(stream.read({ from: 'TRIM_HORIZON', shard, follow: false }))).toHaveLength(3)
+  const last = await retry(() => reader.next(), { attempts: 20 })
+  keys.push(last.value?.partitionKey(0))
+  expect(keys).toEqual(['ключ-0', 'ключ-1', 'ключ-2'])
+  for (const wrong of [
+    { ...limits, shard: undefined },
+    { ...limits, withChildren: true },
+  ]) {
+    expect(() => stream.read(wrong as never)).toThrow(/limited: expected a shard and no withChildren/)
+  }
 })
 
 test('limits and tags are told, changed while in use, and kept', async () => {

@@ -28,7 +28,7 @@ export function writeResults(path: string, field: Field, rows: readonly JudgedRo
   const before = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Results) : undefined
   const goesOn = before?.machine === results.machine && before.run === results.run
   const merged = goesOn
-    ? { ...results, peers: merge(before.peers, results.peers), rows: merge(before.rows, results.rows) }
+    ? { ...before, ...results, peers: merge(before.peers, results.peers), rows: merge(before.rows, results.rows) }
     : results
   writeFileSync(path, `${JSON.stringify(merged, undefined, 2)}\n`)
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { root } from '../support.js'
 
 /** The longest that one step of an installation goes on, in milliseconds: a build from source on a slow line. */
-const STEP_MS_MAX = 600_000
+const STEP_MS_MAX = 400_000
 
 /** Where something was installed. */
 export interface Installed {

@@ -6,6 +6,7 @@ import { footprintContests } from './footprint.js'
 import { latencyContests } from './latency.js'
 import { putContests } from './put.js'
 import { replayContests } from './replay.js'
+import { wireContests } from './wire.js'
 
 /** The contests of one run; nothing is opened yet. */
 export function contests(field: Field): Contest[] {
@@ -15,5 +16,6 @@ export function contests(field: Field): Contest[] {
     ...latencyContests(field),
     ...putContests(field),
     ...footprintContests(field),
+    ...wireContests(field),
   ]
 }

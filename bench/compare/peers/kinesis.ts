@@ -14,31 +14,35 @@ const READ_RECORDS = 10_000
 /** How long a stream may take until it is active. */
 const ACTIVE_SECONDS = 20
 
-/** kinesalite over LevelDB, which it does not sync; kinesis-local, which keeps all records in memory. */
+/** kinesalite over LevelDB, which it does not sync. */
+export const kinesaliteKind: ServerKind = {
+  name: 'kinesalite',
+  command: async (directory, [port]) => {
+    const { program, args } = npmServer('kinesalite', 'cli.js')
+    const options = ['--port', String(port), '--path', join(directory, 'data'), '--createStreamMs', '10']
+    return { program, args: [...args, ...options] }
+  },
+}
+
+/** kinesis-local, which keeps all records in memory. */
+export const kinesisLocalKind: ServerKind = {
+  name: 'kinesis-local',
+  ports: 2,
+  command: async (_, [port, secure]) => {
+    const { program, args } = npmServer('kinesis-local', 'main.js')
+    const env = {
+      KINESIS_MOCK_PLAIN_PORT: String(port),
+      KINESIS_MOCK_TLS_PORT: String(secure),
+      KINESIS_MOCK_CERT_PATH: npmServer('kinesis-local', 'server.json').args[0]!,
+      LOG_LEVEL: 'ERROR',
+    }
+    return { program, args, env }
+  },
+}
+
+/** Both. */
 export function kinesisPeers(): Peer[] {
-  const kinesalite: ServerKind = {
-    name: 'kinesalite',
-    command: async (directory, [port]) => {
-      const { program, args } = npmServer('kinesalite', 'cli.js')
-      const options = ['--port', String(port), '--path', join(directory, 'data'), '--createStreamMs', '10']
-      return { program, args: [...args, ...options] }
-    },
-  }
-  const kinesisLocal: ServerKind = {
-    name: 'kinesis-local',
-    ports: 2,
-    command: async (_, [port, secure]) => {
-      const { program, args } = npmServer('kinesis-local', 'main.js')
-      const env = {
-        KINESIS_MOCK_PLAIN_PORT: String(port),
-        KINESIS_MOCK_TLS_PORT: String(secure),
-        KINESIS_MOCK_CERT_PATH: npmServer('kinesis-local', 'server.json').args[0]!,
-        LOG_LEVEL: 'ERROR',
-      }
-      return { program, args, env }
-    },
-  }
-  return [peer(kinesalite, 'os'), peer(kinesisLocal, 'memory')]
+  return [peer(kinesaliteKind, 'os'), peer(kinesisLocalKind, 'memory')]
 }
 
 function peer(kind: ServerKind, promised: 'os' | 'memory'): Peer {

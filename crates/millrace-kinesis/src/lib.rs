@@ -26,7 +26,7 @@ pub use event_stream::{EVENT_STREAM_CONTENT_TYPE, event, exception, initial_resp
 pub use hot::{Encryption, PutAnswer, PutEntry, PutRecords, RecordOut, RecordsAnswer};
 pub use name::{ConsumerArn, StreamArn, shard_name, shard_number};
 pub use schema::{Bounds, Member, Operation, Pattern, Schema, Shape, ShapeId};
-pub use sigv4::{Credential, SKEW_MS, Signature, SignedRequest};
+pub use sigv4::{Credential, SKEW_MS, Signature, SignedRequest, SigningScope};
 pub use token::{IteratorPosition, PageToken, ShardIterator, TOKEN_LIFE_MS, TokenKey};
 pub use validate::{conforms, validate};
 pub use value::{Structure, Value};

@@ -10,6 +10,7 @@
 
 mod answer;
 mod body;
+mod buckets;
 mod connections;
 mod counters;
 mod door;
@@ -24,6 +25,7 @@ mod service;
 mod streams;
 mod tls;
 
+pub use buckets::BucketEndpoint;
 pub use error::StartError;
 pub use millrace::limits::{LimitPolicy, ShardLimits};
 pub use millrace_kinesis::Credential;

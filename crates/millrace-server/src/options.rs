@@ -9,6 +9,7 @@ use millrace::limits::LimitPolicy;
 use millrace::{Durability, StreamConfig};
 use millrace_kinesis::Credential;
 
+use crate::buckets::BucketEndpoint;
 use crate::error::StartError;
 
 /// How a server is started.
@@ -81,13 +82,15 @@ pub enum Tls {
 }
 
 /// Where the buckets are that channels deliver to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub enum Buckets {
     /// In the folder `channels` of the store, a folder a bucket.
     #[default]
     Store,
     /// In this directory, a folder a bucket.
     Directory(PathBuf),
+    /// Behind an endpoint that speaks S3.
+    Endpoint(BucketEndpoint),
 }
 
 /// Who may call.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace::clock::Clock;
 use millrace::disk::OsDisk;
 use millrace::limits::LimitPolicy;
-use millrace::{DirectoryDestination, Engine};
+use millrace::{Destination, DirectoryDestination, Engine};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
 use crate::body::Room;
+use crate::buckets::S3;
 use crate::connections::Acceptor;
 use crate::counters::Counters;
 use crate::door::Door;
@@ -90,7 +92,7 @@ impl Server {
             stopping: stopping.clone(),
             engine,
         });
-        deliver(&service.engine, options.buckets)?;
+        deliver(&service.engine, options.buckets, Arc::clone(&service.clock))?;
         let runtime = runtime(options.threads)?;
         let listener = {
             let _in_the_runtime = runtime.enter();
@@ -154,13 +156,14 @@ impl Drop for Server {
 }
 
 /// Says where channels deliver to: until the engine is closed, also when this server was stopped before.
-fn deliver(engine: &Engine, buckets: Buckets) -> Result<(), StartError> {
-    let directory = match buckets {
-        Buckets::Store => engine.directory().join("channels"),
-        Buckets::Directory(directory) => directory,
+fn deliver(engine: &Engine, buckets: Buckets, clock: Arc<dyn Clock>) -> Result<(), StartError> {
+    let folders = |root| -> Arc<dyn Destination> { Arc::new(DirectoryDestination::new(root, Arc::new(OsDisk))) };
+    let destination = match buckets {
+        Buckets::Store => folders(engine.directory().join("channels")),
+        Buckets::Directory(directory) => folders(directory),
+        Buckets::Endpoint(endpoint) => Arc::new(S3::new(endpoint, clock)?),
     };
-    let destination = DirectoryDestination::new(directory, Arc::new(OsDisk));
-    engine.deliver_channels(Arc::new(destination)).map_err(StartError::Engine)
+    engine.deliver_channels(destination).map_err(StartError::Engine)
 }
 
 fn runtime(threads: Option<usize>) -> Result<Runtime, StartError> {

@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, version};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 
 use crate::error::StartError;
 use crate::keys::{FOLDER, write_private};
@@ -29,6 +29,17 @@ const NAME: &str = "Millrace development authority";
 pub(crate) struct Authority {
     /// Where its certificate stands, in PEM.
     pub path: PathBuf,
+}
+
+/// What connects to others, and trusts whom the system trusts.
+pub(crate) fn client() -> Result<Arc<ClientConfig>, StartError> {
+    let mut roots = RootCertStore::empty();
+    // What of the system's certificates cannot be read is left out; a connection that needs it fails, and says so.
+    let (_trusted, _unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+        .map_err(|error| StartError::Certificate(format!("cannot connect with TLS: {error}")))?;
+    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Encryption with a certificate that is given.

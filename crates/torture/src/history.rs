@@ -21,6 +21,8 @@ const START_MS: u64 = 1_767_225_600_000;
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const YEAR_MS: u64 = 365 * 24 * HOUR_MS;
+/// Of a stream with so many shards, each append goes to most, and the indexes of sealed segments describe their runs.
+const WIDE_SHARDS: u32 = 24;
 
 /// All that a history may go on from: what the disk holds, what was told, what time it is.
 #[derive(Clone, Debug)]
@@ -266,8 +268,13 @@ impl Player {
 
     fn append(&mut self) -> Result<Goes, Complaint> {
         let Some((name, stream)) = self.any_stream() else { return self.create() };
-        let largest = [40, 400, 400, 9_000, 70_000][self.random.usize(..5)];
-        let count = self.random.usize(1..=if largest > 10_000 { 2 } else { 9 });
+        let is_wide = stream.describe().config.shards == WIDE_SHARDS;
+        let largest = if is_wide { 40 } else { [40, 400, 400, 9_000, 70_000][self.random.usize(..5)] };
+        let count = match largest {
+            _ if is_wide => self.random.usize(40..80),
+            10_000.. => self.random.usize(1..=2),
+            _ => self.random.usize(1..=9),
+        };
         let sizes: Vec<_> = (0..count).map(|_| self.random.usize(..largest)).collect();
         let records = self.ledger().append(&name, &sizes);
         let mut staged = StagedRecords::default();
@@ -358,7 +365,7 @@ impl Player {
             if self.random.u32(..4) == 0 { Retention::Unbounded } else { Retention::Hours(self.random.u32(24..50)) };
         let preallocate_bytes = if self.random.u32(..6) == 0 { 1 << 18 } else { 0 };
         let config = StreamConfig {
-            shards: self.random.u32(1..5),
+            shards: if self.random.u32(..4) == 0 { WIDE_SHARDS } else { self.random.u32(1..5) },
             durability,
             retention,
             preallocate_bytes,

@@ -91,6 +91,8 @@ pub struct ReadPlan {
 /// Where a reader of JavaScript gets its records from.
 pub enum Source {
     Reader(Box<Reader>),
+    /// Each call of `next` counts against the shard's read limits.
+    Limited(Box<Reader>),
     Subscription(Box<Subscription>),
 }
 
@@ -98,6 +100,7 @@ impl Source {
     pub fn next(&mut self, records_max: usize, bytes_max: usize) -> Result<Step> {
         match self {
             Source::Reader(reader) => reader.next(records_max, bytes_max),
+            Source::Limited(reader) => reader.next_admitted(records_max, bytes_max),
             Source::Subscription(subscription) => match subscription.next(records_max, bytes_max)? {
                 Delivery::Event(Event { records: Some(chunk), .. }) => Ok(Step::Chunk(chunk)),
                 Delivery::Event(Event { children: Some(children), .. }) => Ok(Step::EndOfShard(children)),
@@ -109,7 +112,7 @@ impl Source {
 
     pub fn skip_damage(&mut self) -> Result<()> {
         match self {
-            Source::Reader(reader) => reader.skip_damage(),
+            Source::Reader(reader) | Source::Limited(reader) => reader.skip_damage(),
             Source::Subscription(subscription) => subscription.skip_damage(),
         }
     }
@@ -117,7 +120,7 @@ impl Source {
     /// After how many milliseconds to look again though nothing changed.
     pub fn wait_ms(&mut self) -> f64 {
         match self {
-            Source::Reader(_) => f64::INFINITY,
+            Source::Reader(_) | Source::Limited(_) => f64::INFINITY,
             Source::Subscription(subscription) => subscription.idle().as_secs_f64() * 1_000.0,
         }
     }
@@ -125,7 +128,7 @@ impl Source {
     /// The reader below.
     pub fn reader(&self) -> &Reader {
         match self {
-            Source::Reader(reader) => reader,
+            Source::Reader(reader) | Source::Limited(reader) => reader,
             Source::Subscription(subscription) => subscription.reader(),
         }
     }

@@ -247,6 +247,11 @@ impl OpenReader {
 
     /// Fetches a chunk; `false` at the tail and at the end. Arms first and looks again, so that no change falls in between.
     fn fetch(&mut self, arm: bool) -> millrace::Result<bool> {
+        let look_is_counted = matches!(self.source, Source::Limited(_));
+        if look_is_counted && arm {
+            self.bell.arm(&self.stream, self.stream.change_of(self.delivery.visibility));
+            return self.fetch_once();
+        }
         if self.fetch_once()? {
             return Ok(true);
         }

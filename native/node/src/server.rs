@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millrace::{Error, Kind, Result};
-use millrace_server::{Credential, Credentials, LogLevel, Server, ServerOptions, Tls};
+use millrace_server::{BucketEndpoint, Buckets, Credential, Credentials, LogLevel, Server, ServerOptions, Tls};
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 
@@ -22,6 +22,39 @@ pub struct NativeCredential {
     pub secret_access_key: String,
     /// What has to come along with each request.
     pub session_token: Option<String>,
+}
+
+impl NativeCredential {
+    fn into_server(self) -> Credential {
+        Credential::new(self.access_key_id, self.secret_access_key, self.session_token)
+    }
+}
+
+/// Where buckets are: in a directory, or behind an endpoint.
+#[napi(object)]
+pub struct NativeBuckets {
+    /// A directory in which each bucket is a folder.
+    pub directory: Option<String>,
+    /// An endpoint that speaks S3.
+    pub endpoint: Option<String>,
+    /// The region that requests to it are signed for.
+    pub region: Option<String>,
+    /// Who signs them.
+    pub credential: Option<NativeCredential>,
+}
+
+impl NativeBuckets {
+    fn into_server(self) -> Result<Buckets> {
+        match (self.directory, self.endpoint) {
+            (Some(directory), None) => Ok(Buckets::Directory(PathBuf::from(directory))),
+            (None, Some(url)) => Ok(Buckets::Endpoint(BucketEndpoint {
+                url,
+                region: self.region.unwrap_or_else(|| ServerOptions::default().region),
+                credential: self.credential.map(NativeCredential::into_server),
+            })),
+            _ => Err(invalid("channels: expected a directory or an endpoint".to_owned())),
+        }
+    }
 }
 
 /// How to start a server. What is absent has the default of `millrace-server`.
@@ -49,6 +82,8 @@ pub struct NativeServerOptions {
     pub interval_ms: u32,
     /// What the shards of such streams take and give a second, and whether calls are counted as AWS counts them.
     pub limits: NativeLimits,
+    /// Where the buckets are that channels deliver to; absent is a folder of the store.
+    pub channels: Option<NativeBuckets>,
     /// What is logged: `off`, `error`, `warn`, `info` or `debug`.
     pub log: String,
     /// How many threads serve.
@@ -61,19 +96,18 @@ impl NativeServerOptions {
         let host = self.host.parse().map_err(|_| {
             invalid(format!("host: expected an IP address such as 127.0.0.1 or ::1, got {:?}", self.host))
         })?;
-        let credential =
-            |one: NativeCredential| Credential::new(one.access_key_id, one.secret_access_key, one.session_token);
         Ok(ServerOptions {
             host,
             port: self.port,
             tls: tls(self.development_tls, self.certificate, self.key)?,
-            credentials: self
-                .credentials
-                .map_or(Credentials::Any, |listed| Credentials::Listed(listed.into_iter().map(credential).collect())),
+            credentials: self.credentials.map_or(Credentials::Any, |listed| {
+                Credentials::Listed(listed.into_iter().map(NativeCredential::into_server).collect())
+            }),
             account: self.account.unwrap_or(default.account),
             region: self.region.unwrap_or(default.region),
             durability: durability(&self.durability, self.interval_ms)?,
             limits: self.limits.into_engine()?,
+            buckets: self.channels.map_or(Ok(default.buckets), NativeBuckets::into_server)?,
             log: log_level(&self.log)?,
             threads: self.threads.map(|threads| threads as usize),
             ..default

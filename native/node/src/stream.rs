@@ -59,6 +59,8 @@ pub struct NativeReadRequest {
     pub shard: Option<u32>,
     /// The shard's children too, theirs, and so on.
     pub children: bool,
+    /// Under the read limits of its shard.
+    pub limited: bool,
     /// Records before their sync.
     pub published: bool,
     /// Owned copies only.
@@ -346,11 +348,12 @@ impl NativeStream {
         notifier: &NativeNotifier,
         wake_id: u32,
     ) -> napi::Result<NativeReader> {
-        let children = request.children;
+        let (children, limited) = (request.children, request.limited);
         self.open(request, notifier, wake_id, |stream, ReadPlan { shard, from, visibility }| {
             let options = ReaderOptions { shard, from, visibility };
             let reader = if children { stream.family_reader(options) } else { stream.reader(options) };
-            Ok(Source::Reader(Box::new(reader?)))
+            let reader = Box::new(reader?);
+            Ok(if limited { Source::Limited(reader) } else { Source::Reader(reader) })
         })
     }
 

@@ -1,6 +1,14 @@
 /** `millrace queue`: queues on a stream, and what they hand out. */
 import type { Command } from 'commander'
-import type { CreateQueueOptions, Message, Queue, ReceiveOptions, Settled } from '../../index.js'
+import type {
+  CreateQueueOptions,
+  Message,
+  Queue,
+  QueueAttributes,
+  ReceiveOptions,
+  Settled,
+  Stream,
+} from '../../index.js'
 import { positiveInteger, tag, wholeNumber } from '../arguments.js'
 import type { Register } from '../command.js'
 import { EXIT, UsageError } from '../exit.js'
@@ -10,11 +18,15 @@ import { commonOptions, openBytes, type CommandResult, type CommonOptions, type 
 import { parseStartAt } from '../start-at.js'
 import { tagsText } from '../tags.js'
 
-interface CreateOptions extends CommonOptions {
-  readonly from: string
+/** What of a queue can be changed. */
+interface AttributeOptions extends CommonOptions {
   readonly visibility?: number
   readonly maxReceives?: number
   readonly deadLetters: boolean
+}
+
+interface CreateOptions extends AttributeOptions {
+  readonly from: string
   readonly tag: Readonly<Record<string, string>>
   readonly ifNotExists?: true
 }
@@ -50,6 +62,7 @@ export function registerQueue(program: Command, register: Register): void {
     ofStream(name, description).argument('<queue>', 'name of the queue')
   register(ofStream('list', 'the queues, and how many records they have'), list)
   register(createOptions(ofQueue('create', 'create a queue')), create)
+  register(attributeOptions(ofQueue('update', 'change how long records are hidden, and when they die')), update)
   register(ofQueue('delete', 'delete a queue; the records stay in the stream'), deleteQueue)
   register(
     receiveOptions(ofQueue('receive', 'receive records, and print them as NDJSON')),
@@ -84,12 +97,16 @@ export function registerQueue(program: Command, register: Register): void {
   )
 }
 
-function createOptions(command: Command): Command {
+function attributeOptions(command: Command): Command {
   return command
-    .option('-f, --from <position>', 'TRIM_HORIZON, LATEST, an ISO time, or an age such as 5m', 'LATEST')
-    .option('--visibility <seconds>', 'how long a record that was received is hidden (default: 30)', wholeNumber)
-    .option('--max-receives <n>', 'after so many times a record is a dead letter (default: 6)', positiveInteger)
+    .option('--visibility <seconds>', 'how long a record that was received is hidden (30 at first)', wholeNumber)
+    .option('--max-receives <n>', 'after so many times a record is a dead letter (6 at first)', positiveInteger)
     .option('--no-dead-letters', 'hand out a record until it is acknowledged or expires')
+}
+
+function createOptions(command: Command): Command {
+  return attributeOptions(command)
+    .option('-f, --from <position>', 'TRIM_HORIZON, LATEST, an ISO time, or an age such as 5m', 'LATEST')
     .option('--tag <key=value>', 'a note; may be given several times', tag, {})
     .option('--if-not-exists', 'succeed when the queue exists already')
 }
@@ -107,36 +124,52 @@ async function create(session: Session, options: CreateOptions, name: string, qu
   if (typeof from === 'object' && !('timestamp' in from)) {
     throw new UsageError(`--from: expected a time, TRIM_HORIZON or LATEST for a queue, got '${options.from}'`)
   }
-  const { visibility, maxReceives, deadLetters, ifNotExists } = options
+  const { tag: tags, ifNotExists } = options
+  const settings: CreateQueueOptions = { from, tags, ifNotExists: ifNotExists === true, ...attributesOf(options) }
+  await withStream(session, name, async (stream) => {
+    await stream.createQueue(queue, settings)
+    tell(session, stream, queue)
+  })
+}
+
+async function update(session: Session, options: AttributeOptions, name: string, queue: string): CommandResult {
+  const attributes = attributesOf(options)
+  if (Object.keys(attributes).length === 0) {
+    throw new UsageError('expected --visibility, --max-receives or --no-dead-letters: what is to be changed')
+  }
+  await withStream(session, name, async (stream) => {
+    await (await stream.queue(queue)).update(attributes)
+    tell(session, stream, queue)
+  })
+}
+
+function attributesOf({ visibility, maxReceives, deadLetters }: AttributeOptions): QueueAttributes {
   const maxReceiveCount = deadLetters ? maxReceives : 'none'
-  const settings: CreateQueueOptions = {
-    from,
-    tags: options.tag,
-    ifNotExists: ifNotExists === true,
+  return {
     ...(visibility === undefined ? {} : { visibilitySeconds: visibility }),
     ...(maxReceiveCount === undefined ? {} : { maxReceiveCount }),
   }
-  const made = await session.withStore('existing', async (store) => {
-    const stream = await openBytes(store, name)
-    await stream.createQueue(queue, settings)
-    return stream.queues().find((one) => one.name === queue)
-  })
-  if (session.json) session.out.json(made)
+}
+
+/** Says what the queue is now. */
+function tell(session: Session, stream: Stream, name: string): void {
+  const queue = stream.queues().find((one) => one.name === name)
+  if (session.json) session.out.json(queue)
   else
     session.out.line(
-      `queue '${queue}' of stream '${name}': visibility ${made?.visibilitySeconds} s, dead letters ${deadLettersText(made?.maxReceiveCount)}`,
+      `queue '${name}' of stream '${stream.name}': visibility ${queue?.visibilitySeconds} s, ` +
+        `dead letters ${deadLettersText(queue?.maxReceiveCount)}`,
     )
 }
 
 async function list(session: Session, _options: CommonOptions, name: string): CommandResult {
-  const queues = await session.withStore('existing', async (store) => {
-    const stream = await openBytes(store, name)
-    return await Promise.all(
+  const queues = await withStream(session, name, (stream) =>
+    Promise.all(
       stream
         .queues()
         .map(async (summary) => ({ ...summary, metrics: await (await stream.queue(summary.name)).metrics() })),
-    )
-  })
+    ),
+  )
   if (session.json) {
     session.out.json(queues)
     return
@@ -207,7 +240,11 @@ async function withQueue<R>(
   [name = '', queue = '']: readonly string[],
   work: (queue: Queue) => Promise<R>,
 ): Promise<R> {
-  return await session.withStore('existing', async (store) => work(await (await openBytes(store, name)).queue(queue)))
+  return await withStream(session, name, async (stream) => work(await stream.queue(queue)))
+}
+
+async function withStream<R>(session: Session, name: string, work: (stream: Stream) => Promise<R>): Promise<R> {
+  return await session.withStore('existing', async (store) => work(await openBytes(store, name)))
 }
 
 function described(message: Message): object {

@@ -1,7 +1,7 @@
 /** `millrace serve`: Kinesis over HTTP on a store, until a signal comes. */
 import { readFileSync } from 'node:fs'
 import { Option, type Command } from 'commander'
-import type { Durability, LimitPolicy, ServeLog, ServeOptions } from '../../index.js'
+import type { Durability, LimitPolicy, ServeChannels, ServeLog, ServeOptions } from '../../index.js'
 import { durability, limits, LIMITS_FORMS, portNumber } from '../arguments.js'
 import type { Register } from '../command.js'
 import { readCredentials } from '../credentials.js'
@@ -32,6 +32,9 @@ export function registerServe(program: Command, register: Register): void {
     .option('--limits <limits>', `of streams that clients create: ${LIMITS_FORMS}, or off (default: aws)`, (text) =>
       text === 'off' ? 'unlimited' : limits(text),
     )
+    .option('--channels-directory <dir>', 'deliver channels there, a folder a bucket (default: channels in the store)')
+    .option('--channels-endpoint <url>', 'deliver channels to the buckets of this endpoint, which speaks S3')
+    .option('--channels-credentials <file>', 'sign what goes to --channels-endpoint by the first key of this file')
     .addOption(
       new Option('--log <level>', 'what goes to standard error, as lines of JSON (default: info)').choices([
         'off',
@@ -57,6 +60,9 @@ interface ServeFlags extends CommonOptions {
   readonly region?: string
   readonly durability?: Durability
   readonly limits?: LimitPolicy
+  readonly channelsDirectory?: string
+  readonly channelsEndpoint?: string
+  readonly channelsCredentials?: string
   readonly log?: ServeLog
   readonly config?: string
 }
@@ -88,8 +94,24 @@ function given(flags: ServeFlags): ServeOptions {
   }
   const tls = files ? { certificate: flags.cert, key: flags.key } : flags.tls
   const credentials = flags.credentials === undefined ? undefined : readCredentials(flags.credentials)
-  const options = { port, host, account, region, durability: flags.durability, limits, log, tls, credentials }
+  const channels = givenChannels(flags)
+  const options = { port, host, account, region, durability: flags.durability, limits, log, tls, credentials, channels }
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+/** Where channels are to deliver to; endpoints and their keys are of one region, the server's. */
+function givenChannels(flags: ServeFlags): ServeChannels | undefined {
+  const { channelsDirectory: directory, channelsEndpoint: endpoint, channelsCredentials, region } = flags
+  if (directory !== undefined && endpoint !== undefined) {
+    throw new CommandFailure('ERR_USAGE', 'expected --channels-directory or --channels-endpoint, got both')
+  }
+  if (endpoint === undefined && channelsCredentials !== undefined) {
+    throw new CommandFailure('ERR_USAGE', 'expected --channels-endpoint with --channels-credentials')
+  }
+  if (directory !== undefined) return { directory }
+  if (endpoint === undefined) return undefined
+  const credential = channelsCredentials === undefined ? undefined : readCredentials(channelsCredentials)[0]
+  return { endpoint, ...(region !== undefined && { region }), ...(credential !== undefined && { credential }) }
 }
 
 function configured(path: string | undefined): ServeOptions {

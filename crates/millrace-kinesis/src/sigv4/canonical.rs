@@ -16,7 +16,10 @@ pub(super) fn request(
     let mut text = String::with_capacity(1_024);
     text.push_str(request.method);
     text.push('\n');
-    push_path(request.path, &mut text);
+    match &*signature.service {
+        "s3" => text.push_str(request.path),
+        _ => push_path(request.path, &mut text),
+    }
     text.push('\n');
     push_query(request.query, &mut text);
     text.push('\n');
@@ -28,7 +31,7 @@ pub(super) fn request(
     Ok(text)
 }
 
-/// The path with its dots resolved and escaped once more, as all services but one have it.
+/// The path with its dots resolved and escaped once more, as all services but S3 have it.
 fn push_path(path: &str, text: &mut String) {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

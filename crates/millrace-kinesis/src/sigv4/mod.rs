@@ -5,6 +5,7 @@
 
 mod canonical;
 mod parse;
+mod sign;
 
 use std::sync::Mutex;
 
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{ErrorName, ServiceError};
 use crate::time::{basic_iso, parse_basic_iso};
 pub use parse::Signature;
+pub use sign::SigningScope;
 
 /// How far the clocks of client and server may be apart, in milliseconds.
 pub const SKEW_MS: i64 = 300_000;

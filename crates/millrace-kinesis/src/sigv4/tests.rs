@@ -268,3 +268,38 @@ proptest! {
         prop_assert!(sent.verify(&credential(), NOW_MS).is_err());
     }
 }
+
+#[test]
+fn what_is_signed_for_s3_is_signed_as_the_sdk_signs_it() {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(NOW_MS).expect("after 1970"));
+    for token in [None, Some("a token")] {
+        let identity = Credentials::new("AKID", SECRET, token.map(str::to_owned), None, "test").into();
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.percent_encoding_mode = aws_sigv4::http_request::PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = aws_sigv4::http_request::UriPathNormalizationMode::Disabled;
+        let params = SigningParams::builder().identity(&identity).region("eu-west-1").name("s3");
+        let params = params.time(at).settings(settings).build().expect("all parameters are set");
+        let path = "/archive/dt%3D2026/a-b.jsonl.gz";
+        let headers = [("host", "localhost:9000"), ("content-type", "text/plain"), ("x-amz-storage-class", "STANDARD")];
+        let uri = format!("http://localhost:9000{path}");
+        let body = SignableBody::Bytes(b"an object");
+        let request = SignableRequest::new("PUT", uri, headers.into_iter(), body).expect("a request");
+        let (instructions, _) = sign(request, &params.into()).expect("a signature").into_parts();
+        let mut expected: Vec<(String, String)> = instructions
+            .into_parts()
+            .0
+            .iter()
+            .map(|header| (header.name().to_owned(), header.value().to_owned()))
+            .collect();
+        let credential = Credential::new("AKID".to_owned(), SECRET.to_owned(), token.map(str::to_owned));
+        let bytes: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let request = SignedRequest { method: "PUT", path, query: "", headers: &bytes, body: b"an object" };
+        let signed = credential.sign(SigningScope { service: "s3", region: "eu-west-1" }, &request, NOW_MS);
+        let mut signed: Vec<(String, String)> =
+            signed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        expected.sort();
+        signed.sort();
+        assert_eq!(signed, expected);
+    }
+}

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use millrace_server::{LimitPolicy, ServerOptions};
+use millrace_server::{BucketEndpoint, Buckets, Credential, LimitPolicy, ServerOptions};
 use serde_json::{Value, json};
 
 use super::client::{Endpoint, unlimited};
+use super::stand_in::StandIn;
 
 const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/clicks";
 const CHANNEL: &str = "arn:aws:kinesis:us-east-1:000000000000:channel/to-s3";
@@ -150,4 +151,68 @@ fn records_come_as_objects_into_the_folder_of_the_store() {
     }
     drop(rung);
     endpoint.stop();
+}
+
+/// A server whose channels deliver to an endpoint.
+fn delivering_to(url: String) -> Endpoint {
+    let credential = Credential::new("AKID".to_owned(), "secret".to_owned(), None);
+    let endpoint = BucketEndpoint { url, region: "eu-west-1".to_owned(), credential: Some(credential) };
+    let endpoint = Endpoint::with(ServerOptions { buckets: Buckets::Endpoint(endpoint), ..unlimited() });
+    endpoint.create("clicks", 1);
+    endpoint
+}
+
+#[test]
+fn records_come_as_signed_objects_to_an_endpoint_that_speaks_s3() {
+    let bucket = StandIn::start();
+    let endpoint = delivering_to(bucket.url());
+    let mut request = request(1);
+    request["S3DestinationConfiguration"]["StorageConfiguration"]["OutputKeyTemplate"] = json!("dt={timestamp:yyyy}/");
+    request["S3DestinationConfiguration"]["StorageConfiguration"]["StorageClass"] = json!("GLACIER_IR");
+    request["EncryptionConfiguration"] = json!({"EncryptionType": "KMS", "KeyId": "alias/objects"});
+    endpoint.ok("CreateChannel", request);
+    put(&endpoint, "eyJhIjoxfQ==");
+    let object = bucket.next();
+    assert_eq!(object.body, b"{\"a\":1}\n");
+    assert!(object.path.starts_with("/archive/dt%3D20") && object.path.ends_with(".jsonl"), "{}", object.path);
+    assert_eq!(object.header("x-amz-storage-class"), Some("GLACIER_IR"));
+    assert_eq!(object.header("x-amz-expected-bucket-owner"), Some("123456789012"));
+    assert_eq!(object.header("x-amz-server-side-encryption-aws-kms-key-id"), Some("alias/objects"));
+    let signature = object.header("authorization").expect("a signature");
+    assert!(signature.contains("Credential=AKID/") && signature.contains("/eu-west-1/s3/aws4_request"), "{signature}");
+    endpoint.stop();
+}
+
+#[test]
+fn an_endpoint_that_refuses_is_told_and_gets_the_same_object_again() {
+    let bucket = StandIn::start();
+    bucket.refuse(true);
+    let endpoint = delivering_to(bucket.url());
+    endpoint.ok("CreateChannel", request(1));
+    put(&endpoint, "eyJhIjoxfQ==");
+    let refused = bucket.next();
+    let mut second = bucket.next();
+    assert_eq!((&refused.path, &refused.body), (&second.path, &second.body));
+    // The second attempt was made because the first had been noted.
+    let told = endpoint.ok("DescribeChannel", json!({"ChannelARN": CHANNEL}))["ChannelDescription"].clone();
+    let reason = told["ChannelStatusReason"].as_str().unwrap_or_default().to_owned();
+    assert!(reason.contains("503") && reason.contains("SlowDown"), "{reason}");
+    bucket.refuse(false);
+    while second.refused {
+        second = bucket.next();
+    }
+    assert_eq!((refused.path, refused.body), (second.path, second.body));
+    endpoint.stop();
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_refused_at_the_start() {
+    for url in ["archive", "ftp://localhost", "http://localhost:9000/archive"] {
+        let endpoint = BucketEndpoint { url: url.to_owned(), region: "eu-west-1".to_owned(), credential: None };
+        let options = ServerOptions { port: 0, buckets: Buckets::Endpoint(endpoint), ..unlimited() };
+        let directory = tempfile::tempdir().expect("a folder");
+        let engine = millrace::Engine::open(directory.path(), millrace::OpenOptions::default()).expect("a store");
+        let refused = millrace_server::Server::start(std::sync::Arc::new(engine), options).expect_err(url);
+        assert!(refused.to_string().contains("for the buckets, got"), "{refused}");
+    }
 }

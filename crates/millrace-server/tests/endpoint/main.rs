@@ -16,5 +16,6 @@ mod records;
 mod requests;
 mod reshard;
 mod settings;
+mod stand_in;
 mod streams;
 mod transport;
