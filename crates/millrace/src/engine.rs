@@ -130,17 +130,20 @@ impl Engine {
         let mut streams = inner.streams.lock();
         let mut journal = inner.journal.lock();
         let created_ms = inner.environment.clock.wall_ms();
-        let command = CreateStream { name: name.to_owned(), created_ms, config: config.clone() }.into();
+        // A wall clock that is ahead must not vouch for the time of expiry of all streams, as a creation does elsewhere.
+        let (expiry_is_paused, expiry_ms) = inner.tick_expiry();
+        let expiry_clock_ms = expiry_is_paused.then_some(expiry_ms);
+        let command =
+            CreateStream { name: name.to_owned(), created_ms, expiry_clock_ms, config: config.clone() }.into();
         journal.state().validate(&command)?;
         let id = journal.state().next_stream_id();
         // First the files, then the command: a crash between the two leaves files that the next open removes.
         let directory = inner.stream_directory(id);
         inner.environment.disk.remove_tree(&directory).map_err(|error| Error::io(directory.display(), error))?;
         let shards = ShardMap::uniform(config.shards)?;
-        // Where the clock has been set back, records that arrive by it would be old once it is right again.
-        let not_before_ms = inner.expiry.lock().now_ms();
         let log_config = inner.log_config(id, name, &config, &shards);
-        let log = Log::create(inner.environment.clone(), log_config, not_before_ms)?;
+        // Where the clock has been set back, records that arrive by it would be old once it is right again.
+        let log = Log::create(inner.environment.clone(), log_config, expiry_ms)?;
         inner.execute(&mut journal, &command)?;
         let entry = journal.state().stream(id)?.clone();
         drop(journal);

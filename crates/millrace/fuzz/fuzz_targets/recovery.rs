@@ -77,7 +77,8 @@ fn run(source: &mut Source<'_>, shards: u32) -> Run {
 /// The control log that knows the stream, how it was closed and where its horizon stands.
 fn control(source: &mut Source<'_>, chain: &Chain, shards: u32, is_closed: bool) -> Forged {
     let config = StreamConfig { shards, ..StreamConfig::default() };
-    let mut commands: Vec<Command> = vec![CreateStream { name: "s".into(), created_ms: NOW_MS, config }.into()];
+    let mut commands: Vec<Command> =
+        vec![CreateStream { name: "s".into(), created_ms: NOW_MS, expiry_clock_ms: None, config }.into()];
     if is_closed {
         let mut tail = CleanTail {
             segment: u64::from(chain.end.segment),

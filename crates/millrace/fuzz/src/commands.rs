@@ -23,7 +23,13 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
     match kind {
         0 | 1 => {
             let name = String::from_utf8_lossy(source.bytes(3)).into_owned();
-            CreateStream { name, created_ms: source.number(1_000), config: config(source) }.into()
+            CreateStream {
+                name,
+                created_ms: source.number(1_000),
+                expiry_clock_ms: source.one_in(4).then(|| source.number(1_000)),
+                config: config(source),
+            }
+            .into()
         }
         2 => DeleteStream { id }.into(),
         3 => StreamRemoved { id }.into(),

@@ -176,7 +176,13 @@ mod tests {
 
     fn with_stream(commands: &[Command]) -> State {
         let mut state = State::new();
-        let create = CreateStream { name: "clicks".into(), created_ms: 1, config: StreamConfig::default() }.into();
+        let create = CreateStream {
+            name: "clicks".into(),
+            created_ms: 1,
+            expiry_clock_ms: None,
+            config: StreamConfig::default(),
+        }
+        .into();
         for command in std::iter::once(&create).chain(commands) {
             state.apply(command).expect("the history is valid");
         }

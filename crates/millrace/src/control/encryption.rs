@@ -109,7 +109,13 @@ mod tests {
     }
 
     fn after(commands: &[Command]) -> State {
-        let create = CreateStream { name: "clicks".into(), created_ms: 1, config: StreamConfig::default() }.into();
+        let create = CreateStream {
+            name: "clicks".into(),
+            created_ms: 1,
+            expiry_clock_ms: None,
+            config: StreamConfig::default(),
+        }
+        .into();
         let mut state = State::new();
         for command in std::iter::once(&create).chain(commands) {
             state.apply(command).expect("the history is valid");

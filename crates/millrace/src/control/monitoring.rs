@@ -102,7 +102,12 @@ mod tests {
     #[test]
     fn metrics_are_kept_until_others_are_set() {
         let mut state = State::new();
-        let create = CreateStream { name: "clicks".into(), created_ms: 1, config: StreamConfig::default() };
+        let create = CreateStream {
+            name: "clicks".into(),
+            created_ms: 1,
+            expiry_clock_ms: None,
+            config: StreamConfig::default(),
+        };
         state.apply(&create.into()).expect("valid");
         let before = state.to_snapshot();
         let set = |metrics: &[ShardMetric]| -> Command {

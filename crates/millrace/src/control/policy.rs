@@ -157,7 +157,12 @@ mod tests {
     fn with_streams(names: &[&str]) -> State {
         let mut state = State::new();
         for name in names {
-            let create = CreateStream { name: (*name).into(), created_ms: 1, config: StreamConfig::default() };
+            let create = CreateStream {
+                name: (*name).into(),
+                created_ms: 1,
+                expiry_clock_ms: None,
+                config: StreamConfig::default(),
+            };
             state.apply(&create.into()).expect("the history is valid");
         }
         state

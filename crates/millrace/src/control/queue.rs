@@ -305,7 +305,13 @@ mod tests {
 
     fn with_stream(commands: &[Command]) -> State {
         let mut state = State::new();
-        let stream = CreateStream { name: "clicks".into(), created_ms: 1, config: StreamConfig::default() }.into();
+        let stream = CreateStream {
+            name: "clicks".into(),
+            created_ms: 1,
+            expiry_clock_ms: None,
+            config: StreamConfig::default(),
+        }
+        .into();
         for command in std::iter::once(&stream).chain(commands) {
             state.apply(command).expect("the history is valid");
         }

@@ -154,7 +154,7 @@ impl Replay<'_> {
 
     fn command(&mut self, command: &Command) -> Result<()> {
         match command {
-            Command::CreateStream(CreateStream { name, created_ms, config }) if !self.is_certain => {
+            Command::CreateStream(CreateStream { name, created_ms, config, .. }) if !self.is_certain => {
                 let Some(id) = self.stream_created_at(*created_ms, config)? else {
                     self.refused.push(format!("it is not certain which stream was created as {name:?}"));
                     return Ok(());

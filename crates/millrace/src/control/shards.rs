@@ -68,7 +68,7 @@ mod tests {
 
     fn created() -> State {
         let config = StreamConfig { shards: 4, ..StreamConfig::default() };
-        applied(State::new(), CreateStream { name: "a".into(), created_ms: 0, config })
+        applied(State::new(), CreateStream { name: "a".into(), created_ms: 0, expiry_clock_ms: None, config })
     }
 
     fn applied(mut state: State, command: impl Into<Command>) -> State {

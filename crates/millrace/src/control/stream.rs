@@ -153,6 +153,9 @@ pub struct CreateStream {
     pub name: String,
     /// The wall clock at creation, in milliseconds since 1970.
     pub created_ms: u64,
+    /// The time of expiry at that moment, where the wall clock is not to be trusted; elsewhere it is the wall clock's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry_clock_ms: Option<u64>,
     /// What the stream is created with.
     pub config: StreamConfig,
 }
@@ -181,7 +184,7 @@ impl Step for CreateStream {
             status: StreamStatus::Active,
             clean_tail: None,
             horizon: Horizon::default(),
-            expiry_clock_ms: self.created_ms,
+            expiry_clock_ms: self.expiry_clock_ms.unwrap_or(self.created_ms),
             capacity: CapacityHistory::default(),
             consumers: Vec::new(),
             queues: Vec::new(),
@@ -365,8 +368,13 @@ mod tests {
         let horizon = Horizon { segment: 3, offset: 128, sequence: 99 };
         let all = [
             (
-                CreateStream { name: "clicks".into(), created_ms: 5, config }.into(),
+                CreateStream { name: "clicks".into(), created_ms: 5, expiry_clock_ms: None, config: config.clone() }
+                    .into(),
                 r#"{"command":"createStream","name":"clicks","createdMs":5,"config":{"shards":1,"retention":{"hours":24},"durability":"synced","maxRecordBytes":1048576,"preallocateBytes":0,"codec":"json"}}"#,
+            ),
+            (
+                CreateStream { name: "clicks".into(), created_ms: 5, expiry_clock_ms: Some(3), config }.into(),
+                r#"{"command":"createStream","name":"clicks","createdMs":5,"expiryClockMs":3,"config":{"shards":1,"retention":{"hours":24},"durability":"synced","maxRecordBytes":1048576,"preallocateBytes":0,"codec":"json"}}"#,
             ),
             (DeleteStream { id: 1 }.into(), r#"{"command":"deleteStream","id":1}"#),
             (StreamRemoved { id: 1 }.into(), r#"{"command":"streamRemoved","id":1}"#),

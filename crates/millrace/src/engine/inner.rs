@@ -323,6 +323,19 @@ impl Inner {
         stream.map_or(Ok(()), |stream| stream.store_expiry_clock())
     }
 
+    /// Lets the expiry clock follow the wall clock; returns whether it is paused, and its time in milliseconds since 1970.
+    pub(super) fn tick_expiry(&self) -> (bool, u64) {
+        let clock = &self.environment.clock;
+        let mut expiry = self.expiry.lock();
+        let warning = expiry.tick(clock.wall_ms(), clock.monotonic_ms());
+        let now = (expiry.is_paused(), expiry.now_ms());
+        drop(expiry);
+        if let Some(warning) = warning {
+            self.warn(warning.to_string());
+        }
+        now
+    }
+
     pub(super) fn accept_clock(&self) -> Result<()> {
         self.expiry.lock().accept(self.environment.clock.wall_ms());
         let streams: Vec<_> = self.streams.lock().values().cloned().collect();
@@ -455,10 +468,8 @@ impl Upkeep for Inner {
     }
 
     fn expire(self: Arc<Self>) {
+        self.tick_expiry();
         let clock = &self.environment.clock;
-        if let Some(warning) = self.expiry.lock().tick(clock.wall_ms(), clock.monotonic_ms()) {
-            self.warn(warning.to_string());
-        }
         let due_ms = self.expiry_stored_ms.load(Ordering::Relaxed) + EXPIRY_STORED_EVERY_MS;
         if clock.monotonic_ms() >= due_ms
             && let Err(error) = self.store_expiry_clock()

@@ -198,6 +198,26 @@ fn a_clock_that_jumps_a_year_ahead_deletes_nothing_and_is_reported_until_it_is_a
 }
 
 #[test]
+fn a_stream_that_is_made_while_the_clock_is_ahead_makes_no_other_stream_older() {
+    let mut world = World::new();
+    world.put(4, 100);
+    world.clock.advance_wall_ms(365 * DAY_MS);
+    let ahead = world.engine.create_stream("ahead", StreamConfig::default()).expect("a stream");
+    append(&ahead, &[("key", b"of next year")]).expect("appended");
+    for _ in 0..2 {
+        world.reopen();
+        world.engine.expire().expect("open");
+        assert!(world.stream.describe().expiry_is_paused);
+        assert_eq!(numbers(&world.records()), [0, 1, 2, 3]);
+    }
+    world.clock.set_wall_ms(START_MS + 60_000);
+    world.engine.expire().expect("open");
+    assert!(!world.stream.describe().expiry_is_paused, "the clock is right again");
+    assert_eq!(numbers(&world.records()), [0, 1, 2, 3]);
+    world.engine.close().expect("closed");
+}
+
+#[test]
 fn a_clock_that_is_set_back_deletes_nothing() {
     let mut world = World::new();
     world.pass(30);

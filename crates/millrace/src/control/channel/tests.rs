@@ -27,7 +27,9 @@ fn create(name: &str, id: u64, channel_id: u64) -> Command {
 
 fn with_stream(commands: &[Command]) -> State {
     let mut state = State::new();
-    let stream = CreateStream { name: "clicks".into(), created_ms: 1, config: StreamConfig::default() }.into();
+    let stream =
+        CreateStream { name: "clicks".into(), created_ms: 1, expiry_clock_ms: None, config: StreamConfig::default() }
+            .into();
     for command in std::iter::once(&stream).chain(commands) {
         state.apply(command).expect("the history is valid");
     }
@@ -64,7 +66,8 @@ fn every_command_has_its_golden_bytes_and_comes_back_from_them() {
 
 #[test]
 fn a_channel_has_its_name_alone_and_its_id_is_never_given_again() {
-    let other = CreateStream { name: "orders".into(), created_ms: 1, config: StreamConfig::default() };
+    let other =
+        CreateStream { name: "orders".into(), created_ms: 1, expiry_clock_ms: None, config: StreamConfig::default() };
     let mut state = with_stream(&[other.into(), create("a", 1, 3)]);
     assert_eq!(state.next_stream_id(), 4);
     assert_eq!(State::from_snapshot(&state.to_snapshot()).expect("a state's own snapshot"), state);

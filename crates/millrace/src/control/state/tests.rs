@@ -14,7 +14,7 @@ use crate::limits::{LimitPolicy, ShardLimits};
 use crate::shard::STREAM_ID_MAX;
 
 fn create(name: &str) -> Command {
-    CreateStream { name: name.into(), created_ms: 1_000, config: StreamConfig::default() }.into()
+    CreateStream { name: name.into(), created_ms: 1_000, expiry_clock_ms: None, config: StreamConfig::default() }.into()
 }
 
 fn after(commands: &[Command]) -> State {
@@ -47,7 +47,7 @@ fn a_created_stream_is_found_by_name_and_id() {
     assert_eq!(refusal(&state, &create("a")), Kind::StreamExists);
     assert_eq!(refusal(&state, &create("a b")), Kind::InvalidArgument);
     let config = StreamConfig { shards: 0, ..StreamConfig::default() };
-    let no_shards = CreateStream { name: "c".into(), created_ms: 0, config }.into();
+    let no_shards = CreateStream { name: "c".into(), created_ms: 0, expiry_clock_ms: None, config }.into();
     assert_eq!(refusal(&state, &no_shards), Kind::InvalidArgument);
 }
 
@@ -240,7 +240,7 @@ fn the_last_id_is_not_given() {
 fn a_stream_whose_sequence_numbers_could_not_be_told_is_refused_before_it_is_created() {
     let created_at = |created_ms| {
         let config = StreamConfig::default();
-        CreateStream { name: "a".into(), created_ms, config }.into()
+        CreateStream { name: "a".into(), created_ms, expiry_clock_ms: None, config }.into()
     };
     let last_ms = (1 << 35) * 1_000 - 1;
     assert!(State::new().validate(&created_at(last_ms)).is_ok());
@@ -262,7 +262,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         (0..3_u64, 0..3_u32, 0..9_u64).prop_map(|(segment, offset, sequence)| Horizon { segment, offset, sequence });
     prop_oneof![
         3 => ("[a-c]{1,1}", 0..9_u64, 0..3_u32).prop_map(|(name, created_ms, shards)| {
-            CreateStream { name, created_ms, config: StreamConfig { shards, ..StreamConfig::default() } }.into()
+            CreateStream { name, created_ms, expiry_clock_ms: None, config: StreamConfig { shards, ..StreamConfig::default() } }.into()
         }),
         2 => id().prop_map(|id| DeleteStream { id }.into()),
         2 => id().prop_map(|id| StreamRemoved { id }.into()),
