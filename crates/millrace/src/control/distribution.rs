@@ -75,7 +75,12 @@ mod tests {
     #[test]
     fn only_an_on_demand_stream_distributes_records_by_itself() {
         let mut state = State::new();
-        let create = CreateStream { name: "clicks".into(), created_ms: 1, config: StreamConfig::default() };
+        let create = CreateStream {
+            name: "clicks".into(),
+            created_ms: 1,
+            expiry_clock_ms: None,
+            config: StreamConfig::default(),
+        };
         state.apply(&create.into()).expect("valid");
         let refusal = state.validate(&set(RecordDistribution::Auto)).expect_err("it is provisioned");
         assert_eq!(refusal.kind(), Kind::InvalidArgument);
