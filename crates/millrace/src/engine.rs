@@ -3,6 +3,7 @@
 //! One engine a directory a process: opening the same directory again gives another handle on the same engine, and
 //! the last handle that is closed closes it. The last one dropped without `close` does the same, as well as it can.
 
+mod account;
 mod channels;
 mod figures;
 mod inner;

@@ -14,10 +14,10 @@ use crate::stream::staged::Staged;
 
 pub use crate::control::{
     ChannelDelivered, CleanTail, Command, CreateChannel, CreateQueue, CreateStream, DeleteChannel, DeleteQueue,
-    DeleteStream, DeregisterConsumer, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability,
-    SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention, SetShardMetrics,
-    SetWarmThroughput, State, StreamClosed, StreamOpened, StreamRemoved, TagChannel, TagConsumer, TagQueue, TagStream,
-    UntagStream, UpdateChannel, UpdateQueue,
+    DeleteStream, DeregisterConsumer, EndCommitment, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer,
+    SetDurability, SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRecordDistribution,
+    SetRetention, SetShardMetrics, SetWarmThroughput, StartCommitment, State, StreamClosed, StreamOpened,
+    StreamRemoved, TagChannel, TagConsumer, TagQueue, TagStream, UntagStream, UpdateChannel, UpdateQueue,
 };
 
 /// The state of a queue that a log leads to: a snapshot, and steps behind it.

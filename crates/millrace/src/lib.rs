@@ -37,8 +37,9 @@ pub mod shard;
 pub use channel::courier::DeliveryFailure;
 pub use channel::{Destination, DirectoryDestination, Object};
 pub use control::{
-    Bucket, ChannelConfig, ChannelEntry, Compression, Consumer, DeadLetters, Durability, PolicyHolder, QueueConfig,
-    QueueEntry, QueueStart, RecordFormat, Retention, ShardMetric, StorageClass, StreamConfig, StreamStatus, Tags,
+    Bucket, ChannelConfig, ChannelEntry, Commitment, CommitmentStatus, Compression, Consumer, DeadLetters, Durability,
+    PolicyHolder, QueueConfig, QueueEntry, QueueStart, RecordDistribution, RecordFormat, Retention, ShardMetric,
+    StorageClass, StreamConfig, StreamStatus, Tags,
 };
 pub use engine::settings::Monitored;
 pub use engine::{ChannelReport, Engine, OpenOptions, StreamSummary};

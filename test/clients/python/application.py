@@ -70,6 +70,9 @@ kinesis.stop_stream_encryption(**key)
 monitored = kinesis.enable_enhanced_monitoring(StreamName="clicks", ShardLevelMetrics=["ALL"])
 told["metrics"] = len(monitored["DesiredShardLevelMetrics"])
 
+committed = kinesis.update_account_settings(MinimumThroughputBillingCommitment={"Status": "ENABLED"})
+told["commitment"] = committed["MinimumThroughputBillingCommitment"]["Status"]
+
 told["errors"] = [
     error_of(kinesis.describe_stream, StreamName="missing"),
     error_of(kinesis.get_records, ShardIterator="forged"),

@@ -1,5 +1,7 @@
 //! The operations, a file a noun. Each takes a request that is valid by the model and answers as the service does.
 
+pub(crate) mod account;
+pub(crate) mod capacity;
 pub(crate) mod channels;
 pub(crate) mod consumers;
 pub(crate) mod encryption;
@@ -46,6 +48,7 @@ pub(crate) async fn dispatch(
         "DeleteStream" => streams::delete(service, request).await,
         "DeregisterStreamConsumer" => consumers::deregister(service, request).await,
         "DescribeChannel" => channels::describe(service, request),
+        "DescribeAccountSettings" => account::describe(service),
         "DescribeLimits" => lists::describe_limits(service),
         "DescribeQueue" => queues::describe(service, request),
         "DescribeStream" => streams::describe(service, request).await,
@@ -84,8 +87,11 @@ pub(crate) async fn dispatch(
         }
         "UpdateMaxRecordSize" => streams::update_max_record_size(service, request).await,
         "UpdateQueue" => queues::update(service, request).await,
+        "UpdateAccountSettings" => account::update(service, request).await,
         "UpdateShardCount" => reshard::update_count(service, request).await,
         "UpdateStreamMode" => streams::update_mode(service, request).await,
+        "UpdateStreamRecordDistributionStrategy" => capacity::update_distribution(service, request).await,
+        "UpdateStreamWarmThroughput" => capacity::update_warm_throughput(service, request).await,
         name => Err(not_implemented(name)),
     }
 }

@@ -15,6 +15,8 @@ use crate::streams::OpenStream;
 
 /// The code of a record for which there was no room.
 const THROUGHPUT: &str = "ProvisionedThroughputExceededException";
+/// What is stored for the key of a record that came without.
+const NO_KEY: &str = "-";
 /// The most bytes of a call, keys included.
 const CALL_BYTES_MAX: usize = 10 << 20;
 
@@ -29,7 +31,8 @@ pub(crate) async fn put_records(service: &Arc<Service>, call: &Call) -> Outcome 
     }
     let mut staged = StagedRecords::default();
     for (index, entry) in request.entries.iter().enumerate() {
-        let key = entry.key.as_deref().ok_or_else(|| key_is_missing(&format!("records.{}.member.", index + 1)))?;
+        let key = entry.key.as_deref().or(spread_key(&open));
+        let key = key.ok_or_else(|| key_is_missing(&format!("records.{}.member.", index + 1)))?;
         let hash_key = entry.explicit_hash_key.as_deref().map(hash_key).transpose()?;
         staged.push(key, hash_key, request.data(entry));
     }
@@ -53,7 +56,7 @@ pub(crate) async fn put_records(service: &Arc<Service>, call: &Call) -> Outcome 
 /// PutRecord.
 pub(crate) async fn put_record(service: &Arc<Service>, request: &Structure) -> Outcome {
     let open = service.stream_of(request).await?;
-    let key = request.str("PartitionKey").ok_or_else(|| key_is_missing(""))?;
+    let key = request.str("PartitionKey").or(spread_key(&open)).ok_or_else(|| key_is_missing(""))?;
     let hash_key = request.str("ExplicitHashKey").map(hash_key).transpose()?;
     if let Some(number) = request.str("SequenceNumberForOrdering") {
         // Records of one connection are ordered anyway; the number is only held to be one of this stream.
@@ -104,6 +107,11 @@ fn hash_key(text: &str) -> Result<u128, ServiceError> {
         let range = "ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was";
         invalid(format!("Invalid ExplicitHashKey. {range} {text}"))
     })
+}
+
+/// The key of a record that came without, where the stream distributes its records by itself.
+fn spread_key(open: &OpenStream) -> Option<&'static str> {
+    open.stream.distributes_records().then_some(NO_KEY)
 }
 
 /// The model says that a key may be missing, for streams that distribute records by themselves; all others need one.

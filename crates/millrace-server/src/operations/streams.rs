@@ -6,7 +6,7 @@ use millrace::capacity::{CapacityMode, ON_DEMAND_SHARDS};
 use millrace::{Retention, StreamConfig, StreamDescription};
 use millrace_kinesis::{Encryption, ErrorName, ServiceError, Structure, Value, shard_number};
 
-use super::{done, invalid, monitoring, shards, tags};
+use super::{capacity, done, invalid, monitoring, shards, tags};
 use crate::service::{Outcome, Service};
 use crate::streams::blocking;
 
@@ -32,6 +32,7 @@ pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outco
     let most = *StreamConfig::SHARDS.end();
     let shards = u32::try_from(shards).ok().filter(|shards| *shards <= most);
     let shards = shards.ok_or_else(|| shard_limit(service, request.integer("ShardCount").unwrap_or_default()))?;
+    let warm = capacity::warm_wanted(service, mode, request)?;
     let record_kib = request.integer("MaxRecordSizeInKiB").and_then(|kib| u32::try_from(kib).ok());
     let default = StreamConfig::default();
     let max_record_bytes = record_kib.map_or(default.max_record_bytes, |kib| kib.saturating_mul(1_024));
@@ -42,12 +43,16 @@ pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outco
         limits: service.limits,
         mode,
         tags: tags::given(request),
+        distribution: capacity::distribution_of(request),
         ..default
     };
     let (engine, wanted) = (Arc::clone(&service.engine), name.clone());
     blocking(move || engine.create_stream(&wanted, config).map(drop))
         .await
         .map_err(|error| service.of_stream(&name, &error))?;
+    if let Some(mib) = warm.filter(|mib| *mib > 0) {
+        capacity::warm(service, &name, mib).await?;
+    }
     done()
 }
 
@@ -66,8 +71,13 @@ pub(crate) fn told_mode(mode: CapacityMode) -> Structure {
 /// UpdateStreamMode.
 pub(crate) async fn update_mode(service: &Arc<Service>, request: &Structure) -> Outcome {
     let name = service.stream_of(request).await?.stream.name().to_owned();
-    let (engine, of, mode) = (Arc::clone(&service.engine), name.clone(), mode_of(request));
+    let mode = mode_of(request);
+    let warm = capacity::warm_wanted(service, mode, request)?;
+    let (engine, of) = (Arc::clone(&service.engine), name.clone());
     blocking(move || engine.set_mode(&of, mode)).await.map_err(|error| service.of_stream(&name, &error))?;
+    if let Some(mib) = warm {
+        capacity::warm(service, &name, mib).await?;
+    }
     done()
 }
 
@@ -140,12 +150,19 @@ pub(crate) async fn describe_summary(service: &Arc<Service>, request: &Structure
     let open = service.stream_of(request).await?;
     let description = open.stream.describe();
     let registered = open.stream.consumers().map_err(|error| service.of_stream(&description.name, &error))?.len();
+    let queues = open.stream.queues().map_err(|error| service.of_stream(&description.name, &error))?.len();
+    let config = &description.config;
+    let distribution = capacity::told_distribution(config.distribution);
+    let is_on_demand = config.mode == CapacityMode::OnDemand;
     let open_shards = description.shards.iter().filter(|shard| shard.is_open()).count();
-    let kib = description.config.max_record_bytes.div_ceil(1_024);
+    let kib = config.max_record_bytes.div_ceil(1_024);
     let told = common(service, &description)
         .with("OpenShardCount", i64::try_from(open_shards).unwrap_or(i64::MAX))
         .with("ConsumerCount", i64::try_from(registered).unwrap_or(i64::MAX))
-        .with("MaxRecordSizeInKiB", kib);
+        .with("MaxRecordSizeInKiB", kib)
+        .with("QueueCount", i64::try_from(queues).unwrap_or(i64::MAX))
+        .with_some("WarmThroughput", description.warm_mib_per_second.map(|_| capacity::told_warm(&description)))
+        .with_some("RecordDistributionStrategy", is_on_demand.then_some(distribution));
     Ok(Structure::new().with("StreamDescriptionSummary", told).into())
 }
 

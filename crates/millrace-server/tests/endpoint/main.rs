@@ -1,6 +1,7 @@
 //! The endpoint over real connections: what each operation answers, what is refused and how, and that nothing that comes
 //! over the network ends it.
 
+mod capacity;
 mod channels;
 mod client;
 mod compatibility;

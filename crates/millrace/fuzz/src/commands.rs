@@ -3,22 +3,22 @@
 use millrace::capacity::{CapacityMode, Rate};
 use millrace::fuzzing::{
     ChannelDelivered, CleanTail, Command, CreateChannel, CreateQueue, CreateStream, DeleteChannel, DeleteQueue,
-    DeleteStream, DeregisterConsumer, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer, SetDurability,
-    SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRetention, SetShardMetrics,
-    SetWarmThroughput, StreamClosed, StreamOpened, StreamRemoved, TagChannel, TagConsumer, TagQueue, TagStream,
-    UntagStream, UpdateChannel, UpdateQueue,
+    DeleteStream, DeregisterConsumer, EndCommitment, Horizon, HorizonAdvanced, PeakNoted, RegisterConsumer,
+    SetDurability, SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetPolicy, SetRecordDistribution,
+    SetRetention, SetShardMetrics, SetWarmThroughput, StartCommitment, StreamClosed, StreamOpened, StreamRemoved,
+    TagChannel, TagConsumer, TagQueue, TagStream, UntagStream, UpdateChannel, UpdateQueue,
 };
 use millrace::limits::{LimitPolicy, ShardLimits};
 use millrace::{
-    Bucket, ChannelConfig, Compression, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart, RecordFormat,
-    Retention, ShardMetric, StreamConfig, Tags,
+    Bucket, ChannelConfig, Compression, DeadLetters, Durability, PolicyHolder, QueueConfig, QueueStart,
+    RecordDistribution, RecordFormat, Retention, ShardMetric, StreamConfig, Tags,
 };
 
 use crate::Source;
 
 /// Any command, mostly for a stream that there is.
 pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
-    let kind = source.byte() % 31;
+    let kind = source.byte() % 34;
     let id = if source.one_in(8) { source.u64() } else { u64::from(source.byte()) % next_id.max(1) };
     match kind {
         0 | 1 => {
@@ -136,6 +136,13 @@ pub fn command(source: &mut Source<'_>, next_id: u64) -> Command {
             let metrics = metrics.filter(|(bit, _)| wanted >> bit & 1 == 1).map(|(_, metric)| metric);
             SetShardMetrics { id, metrics: metrics.collect() }.into()
         }
+        30 => {
+            let spreads = source.one_in(2);
+            let distribution = if spreads { RecordDistribution::Auto } else { RecordDistribution::PartitionKey };
+            SetRecordDistribution { id, distribution }.into()
+        }
+        31 => StartCommitment { at_ms: source.number(86_400_000) }.into(),
+        32 => EndCommitment { at_ms: source.number(86_400_000) }.into(),
         _ => {
             let (segment, offset, sequence) = (source.number(1), source.number_32(4_096), source.number(1));
             let horizon = Horizon { segment, offset, sequence };

@@ -10,8 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::account::{EndCommitment, StartCommitment};
 use super::channel::{ChannelDelivered, CreateChannel, DeleteChannel, TagChannel, UpdateChannel};
 use super::consumer::{DeregisterConsumer, RegisterConsumer, TagConsumer};
+use super::distribution::SetRecordDistribution;
 use super::encryption::SetEncryptionKey;
 use super::monitoring::SetShardMetrics;
 use super::policy::SetPolicy;
@@ -96,6 +98,9 @@ commands! {
     SetPolicy,
     SetEncryptionKey,
     SetShardMetrics,
+    SetRecordDistribution,
+    StartCommitment,
+    EndCommitment,
 }
 
 impl Command {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::distribution::{RecordDistribution, validate_distribution};
 use super::encryption::validate_key_id;
 use super::monitoring::ShardMetric;
 use super::tags::{Tags, validate_tags};
@@ -112,6 +113,9 @@ pub struct StreamConfig {
     /// Which metrics of its shards are told besides those of the stream. Default: none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub shard_metrics: BTreeSet<ShardMetric>,
+    /// Who decides which shard a record goes to. Default: its partition key.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub distribution: RecordDistribution,
 }
 
 /// What was added to the format is left out of it while it is not used: see `state.rs`.
@@ -133,6 +137,7 @@ impl Default for StreamConfig {
             tags: Tags::new(),
             encryption_key: None,
             shard_metrics: BTreeSet::new(),
+            distribution: RecordDistribution::PartitionKey,
         }
     }
 }
@@ -156,6 +161,7 @@ impl StreamConfig {
         self.durability.validate()?;
         self.limits.validate()?;
         validate_tags(&self.tags)?;
+        validate_distribution(self.distribution, self.mode)?;
         self.encryption_key.as_deref().map_or(Ok(()), validate_key_id)?;
         let Some(codec) = &self.codec else { return Ok(()) };
         match codec.chars().count() {

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::account::AccountSettings;
 use super::command::Command;
 use super::state::State;
 use super::stream::StreamEntry;
@@ -112,8 +113,9 @@ pub(crate) fn write(
     directory: &Path,
     next_stream_id: u64,
     streams: Vec<StreamEntry>,
+    account: AccountSettings,
 ) -> Result<()> {
-    let state = State::of(next_stream_id, streams)?;
+    let state = State::of(next_stream_id, streams, account)?;
     if state.to_snapshot().len() > SNAPSHOT_BYTES_MAX {
         let message = format!("expected a state of at most {SNAPSHOT_BYTES_MAX} bytes, got more: too many streams");
         return Err(Error::new(Kind::Unsupported, message));

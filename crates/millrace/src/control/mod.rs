@@ -8,10 +8,12 @@
 //! Invariant: nothing in here reads a clock, a file or randomness. Times and identities come in commands. It must
 //! not know how the log stores its bytes, nor what a stream's own log holds.
 
+mod account;
 mod channel;
 mod command;
 mod config;
 mod consumer;
+mod distribution;
 mod encryption;
 pub(crate) mod journal;
 mod monitoring;
@@ -24,6 +26,7 @@ mod state;
 mod stream;
 mod tags;
 
+pub use account::{AccountSettings, Commitment, CommitmentStatus, EndCommitment, StartCommitment};
 pub use channel::{
     Bucket, ChannelConfig, ChannelDelivered, ChannelEntry, Compression, CreateChannel, DeleteChannel, RecordFormat,
     StorageClass, TagChannel, UpdateChannel,
@@ -31,6 +34,7 @@ pub use channel::{
 pub use command::Command;
 pub use config::{Durability, Retention, StreamConfig};
 pub use consumer::{Consumer, DeregisterConsumer, RegisterConsumer, TagConsumer};
+pub use distribution::{RecordDistribution, SetRecordDistribution};
 pub use encryption::{EncryptionHistory, SetEncryptionKey};
 pub use monitoring::{SetShardMetrics, ShardMetric};
 pub use policy::{PolicyHolder, SetPolicy};

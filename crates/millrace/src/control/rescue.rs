@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use super::account::AccountSettings;
 use super::command::Command;
 use super::config::StreamConfig;
 use super::journal::config;
@@ -39,6 +40,7 @@ pub(crate) struct Beginning {
 pub(crate) struct Rescued {
     pub streams: Vec<StreamEntry>,
     pub next_stream_id: u64,
+    pub account: AccountSettings,
     /// Nothing is missing.
     pub is_whole: bool,
     pub findings: Vec<Finding>,
@@ -96,6 +98,7 @@ pub(crate) fn rescue(
     Ok(Rescued {
         streams: state.streams().cloned().collect(),
         next_stream_id: state.next_stream_id(),
+        account: state.account,
         is_whole,
         findings: remains.findings,
         notes,

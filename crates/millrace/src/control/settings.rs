@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Step;
 use super::config::{StreamConfig, within};
+use super::distribution::RecordDistribution;
 use super::state::State;
 use crate::capacity::{CapacityHistory, CapacityMode, Rate};
 use crate::error::{Error, Kind, Result};
@@ -85,6 +86,10 @@ impl Step for SetMode {
     fn apply(&self, state: &mut State) {
         let entry = state.valid(self.id);
         entry.config.mode = self.mode;
+        if self.mode == CapacityMode::Provisioned {
+            // Its owner's keys decide again: only an on-demand stream decides itself.
+            entry.config.distribution = RecordDistribution::PartitionKey;
+        }
         entry.capacity.switch(self.at_ms);
     }
 }

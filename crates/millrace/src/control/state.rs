@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::AccountSettings;
 use super::command::{Command, undecodable};
 use super::stream::{StreamEntry, StreamStatus};
 use crate::error::{Error, Kind, Result};
@@ -27,6 +28,8 @@ pub struct State {
     next_stream_id: u64,
     streams: BTreeMap<u64, StreamEntry>,
     ids_by_name: BTreeMap<String, u64>,
+    /// What belongs to the store as a whole.
+    pub(crate) account: AccountSettings,
 }
 
 /// A state as JSON. The index of names is derived, so it is not stored.
@@ -36,6 +39,8 @@ struct Snapshot<'a> {
     version: u32,
     next_stream_id: u64,
     streams: Vec<std::borrow::Cow<'a, StreamEntry>>,
+    #[serde(default, skip_serializing_if = "AccountSettings::is_empty")]
+    account: AccountSettings,
 }
 
 /// What every version's snapshot says about itself.
@@ -46,7 +51,12 @@ struct SnapshotVersion {
 
 impl Default for State {
     fn default() -> Self {
-        State { next_stream_id: 1, streams: BTreeMap::new(), ids_by_name: BTreeMap::new() }
+        State {
+            next_stream_id: 1,
+            streams: BTreeMap::new(),
+            ids_by_name: BTreeMap::new(),
+            account: AccountSettings::default(),
+        }
     }
 }
 
@@ -68,12 +78,12 @@ impl State {
         self.next_stream_id = self.next_stream_id.max(id);
     }
 
-    /// A state of these streams, in the order of their ids.
+    /// A state of these streams, in the order of their ids, and of this account.
     ///
     /// # Errors
     /// `Corrupt` where they break an invariant.
-    pub(super) fn of(next_stream_id: u64, streams: Vec<StreamEntry>) -> Result<State> {
-        let mut state = State { next_stream_id, ..State::default() };
+    pub(super) fn of(next_stream_id: u64, streams: Vec<StreamEntry>, account: AccountSettings) -> Result<State> {
+        let mut state = State { next_stream_id, account, ..State::default() };
         streams.into_iter().try_for_each(|entry| state.restore(entry))?;
         Ok(state)
     }
@@ -130,7 +140,8 @@ impl State {
     #[must_use]
     pub fn to_snapshot(&self) -> Vec<u8> {
         let streams = self.streams.values().map(std::borrow::Cow::Borrowed).collect();
-        let snapshot = Snapshot { version: SNAPSHOT_VERSION, next_stream_id: self.next_stream_id, streams };
+        let snapshot =
+            Snapshot { version: SNAPSHOT_VERSION, next_stream_id: self.next_stream_id, streams, account: self.account };
         serde_json::to_vec(&snapshot).expect("a state holds nothing but numbers, strings and their structures")
     }
 
@@ -151,7 +162,8 @@ impl State {
         if snapshot.next_stream_id == 0 {
             return Err(damaged("expected a next stream id from 1, got 0"));
         }
-        let mut state = State { next_stream_id: snapshot.next_stream_id, ..State::default() };
+        let (next_stream_id, account) = (snapshot.next_stream_id, snapshot.account);
+        let mut state = State { next_stream_id, account, ..State::default() };
         for entry in snapshot.streams {
             state.restore(entry.into_owned())?;
         }

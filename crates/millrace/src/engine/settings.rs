@@ -7,8 +7,9 @@ use super::Engine;
 use super::inner::Inner;
 use crate::capacity::CapacityMode;
 use crate::control::{
-    Command, Retention, SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode, SetRetention, SetShardMetrics,
-    SetWarmThroughput, ShardMetric, StreamEntry, TagStream, Tags, UntagStream,
+    Command, RecordDistribution, Retention, SetEncryptionKey, SetLimits, SetMaxRecordBytes, SetMode,
+    SetRecordDistribution, SetRetention, SetShardMetrics, SetWarmThroughput, ShardMetric, StreamEntry, TagStream, Tags,
+    UntagStream,
 };
 use crate::error::Result;
 use crate::limits::LimitPolicy;
@@ -145,6 +146,35 @@ impl Engine {
         self.change_from(name, |entry| {
             let is_new = entry.config.encryption_key != key;
             ((), is_new.then(|| SetEncryptionKey { id: entry.id, key, at_ms }.into()))
+        })
+    }
+
+    /// Changes who decides which shard of an on-demand stream a record goes to: its partition key, or the stream, which
+    /// fills one shard after the other and passes over keys. It holds for what is appended from now on.
+    ///
+    /// # Errors
+    /// `StreamNotFound`, `StreamDeleting`, `InvalidArgument` (a provisioned stream that is to decide itself), `Closed`.
+    ///
+    /// ```
+    /// use millrace::capacity::CapacityMode;
+    /// use millrace::{Commit, Engine, OpenOptions, RecordDistribution, StagedRecords, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// let config = StreamConfig { shards: 4, mode: CapacityMode::OnDemand, ..StreamConfig::default() };
+    /// let clicks = engine.create_stream("clicks", config)?;
+    /// engine.set_record_distribution("clicks", RecordDistribution::Auto)?;
+    /// let mut staged = StagedRecords::default();
+    /// (0..4).for_each(|_| staged.push("one-key", None, b"a click"));
+    /// let mut placements = Vec::new();
+    /// clicks.append(staged.as_staged(), Some(&mut placements), Commit::Engine)?;
+    /// assert_eq!(placements.iter().map(|placement| placement.shard).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn set_record_distribution(&self, name: &str, distribution: RecordDistribution) -> Result<()> {
+        self.change_from(name, |entry| {
+            let is_new = entry.config.distribution != distribution;
+            ((), is_new.then(|| SetRecordDistribution { id: entry.id, distribution }.into()))
         })
     }
 

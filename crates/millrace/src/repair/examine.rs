@@ -8,7 +8,9 @@ use super::damage::Damage;
 use super::reading::ReadingDisk;
 use crate::capacity::CapacityHistory;
 use crate::control::rescue::{Beginning, Rescued, rescue};
-use crate::control::{EncryptionHistory, Horizon, QueueEntry, Retention, StreamConfig, StreamEntry, StreamStatus};
+use crate::control::{
+    AccountSettings, EncryptionHistory, Horizon, QueueEntry, Retention, StreamConfig, StreamEntry, StreamStatus,
+};
 use crate::engine::{clean_tail, queue_directory};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
@@ -32,6 +34,7 @@ pub(crate) struct Examined {
     /// The logs of their queues.
     pub queues: Vec<Remains>,
     pub next_stream_id: u64,
+    pub account: AccountSettings,
     /// What is wrong with the control log, and with what no stream could be made of.
     pub damages: Vec<Damage>,
 }
@@ -68,6 +71,7 @@ impl Examined {
             streams: Vec::new(),
             queues: Vec::new(),
             next_stream_id: rescued.next_stream_id,
+            account: rescued.account,
             damages,
         };
         for entry in &rescued.streams {

@@ -128,7 +128,7 @@ fn copy(
     }
     entries.sort_by_key(|entry| entry.id);
     environment.disk.sync_directory(&streams).map_err(failed)?;
-    journal::write(environment, &target.path().join("control"), examined.next_stream_id, entries)?;
+    journal::write(environment, &target.path().join("control"), examined.next_stream_id, entries, examined.account)?;
     Ok(Some(repair))
 }
 

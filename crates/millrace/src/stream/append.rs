@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::measured::flow_of;
 use super::pack::{Packer, Placement};
 use super::single::Single;
-use super::staged::Staged;
+use super::staged::{Staged, StagedRecords};
 use super::throttle::Refused;
 use super::{Appended, Commit, PACKER_BYTES_KEPT, Routes, Stream, single};
 use crate::error::{Kind, Result};
@@ -73,6 +73,8 @@ impl Stream {
         commit: Commit,
     ) -> Result<Appended> {
         self.0.check_usable()?;
+        let spread = self.0.spread.is_on().then(|| self.0.spread.over(batch, &self.0.routes().map));
+        let batch = spread.as_ref().map_or(batch, StagedRecords::as_staged);
         // The first append since the opening goes the long way: it may have to tell the control log.
         let end = if batch.count == 1 && batch.bytes() <= single::SINGLE_BYTES_MAX && self.0.was_opened() {
             self.append_single(batch, placements, refused)

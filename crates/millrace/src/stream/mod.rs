@@ -21,6 +21,7 @@ mod retention;
 mod scope;
 pub(crate) mod shards;
 mod single;
+mod spread;
 pub mod staged;
 pub mod subscription;
 pub(crate) mod throttle;
@@ -40,6 +41,7 @@ use crate::shard::{SequenceCodec, SequenceNumber, ShardId, ShardMap};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Apart, Mutex, RwLock};
 use on_demand::Scaler;
+use spread::Spread;
 use subscription::Subscriptions;
 use throttle::Throttle;
 
@@ -80,6 +82,7 @@ pub(crate) struct StreamInner {
     record_bytes_max: AtomicU32,
     is_encrypted: AtomicBool,
     throttle: Throttle,
+    spread: Spread,
     // Held by the one who lets an on-demand stream follow its traffic.
     scaler: Mutex<Scaler>,
     // The frame of a record that is appended on its own, with what it was last routed by.
@@ -145,6 +148,7 @@ impl StreamInner {
             record_bytes_max: AtomicU32::new(entry.config.max_record_bytes),
             is_encrypted: AtomicBool::new(entry.config.encryption_key.is_some()),
             throttle: Throttle::new(&entry.config),
+            spread: Spread::new(&entry.config),
             scaler: Mutex::default(),
             single: Apart(Mutex::new((FrameDraft::default(), Arc::clone(&routes)))),
             config: RwLock::new(entry.config.clone()),
@@ -168,6 +172,7 @@ impl StreamInner {
         let mut present = self.config.write();
         self.record_bytes_max.store(config.max_record_bytes, Ordering::Relaxed);
         self.is_encrypted.store(config.encryption_key.is_some(), Ordering::Relaxed);
+        self.spread.set(&config);
         if (present.limits, present.mode) != (config.limits, config.mode) {
             self.throttle.set(&config);
         }
@@ -244,6 +249,13 @@ impl Stream {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.0.deleting.load(Ordering::Acquire)
+    }
+
+    /// Whether it decides itself which shard a record goes to: see
+    /// [`Engine::set_record_distribution`](crate::Engine::set_record_distribution).
+    #[must_use]
+    pub fn distributes_records(&self) -> bool {
+        self.0.spread.is_on()
     }
 
     /// Whether its owner has set a key that it is said to be encrypted with: see

@@ -9,7 +9,10 @@
 //!
 //! Nothing here is trusted: the append checks every length, flag and key.
 
-use crate::format::record::{EXPLICIT_HASH_KEY, RecordHeader};
+use crate::format::record::{EXPLICIT_HASH_KEY, RECORD_HEADER_BYTES, RecordHeader};
+use crate::shard::HashKey;
+
+const HASH_KEY_BYTES: usize = 16;
 
 /// A batch of records that somebody else holds.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +26,43 @@ pub struct Staged<'a> {
 }
 
 impl Staged<'_> {
+    /// The same records, each with a hash key that is given for it. What is no record is left as it is, with all behind it:
+    /// the append refuses it.
+    pub(super) fn with_hash_keys(self, mut hash_key: impl FnMut() -> HashKey) -> StagedRecords {
+        let records = Vec::with_capacity(
+            self.records.len() + self.count.min(self.records.len() / RECORD_HEADER_BYTES) * HASH_KEY_BYTES,
+        );
+        let mut keyed = StagedRecords { records, keys: self.keys.to_vec(), count: self.count };
+        let mut rest = self.records;
+        for _ in 0..self.count {
+            let Some((header, data, behind)) = first_record(rest) else { break };
+            keyed.records.extend_from_slice(&RecordHeader { flags: EXPLICIT_HASH_KEY, ..header }.encode());
+            keyed.records.extend_from_slice(&hash_key().0.to_be_bytes());
+            keyed.records.extend_from_slice(data);
+            rest = behind;
+        }
+        keyed.records.extend_from_slice(rest);
+        keyed
+    }
+
     /// The length of all of it in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.records.len() + self.keys.len()
     }
+}
+
+/// The header and the data of the first record, and what stands behind it.
+fn first_record(records: &[u8]) -> Option<(RecordHeader, &[u8], &[u8])> {
+    let header = RecordHeader::decode(records)?;
+    let explicit = match header.flags {
+        0 => 0,
+        EXPLICIT_HASH_KEY => HASH_KEY_BYTES,
+        _ => return None,
+    };
+    let start = RECORD_HEADER_BYTES + explicit;
+    let end = start.checked_add(usize::try_from(header.data_bytes).ok()?)?;
+    Some((header, records.get(start..end)?, records.get(end..)?))
 }
 
 /// A batch of records that is being made. It can be cleared and used again.
