@@ -55,6 +55,7 @@ describe.skipIf('missing' in python)(`an application of boto3${noPython}`, () =>
       policy: 'kinesis:GetRecords',
       encryption: 'KMS',
       metrics: 7,
+      commitment: 'ENABLED',
       errors: [
         ['ResourceNotFoundException', 'Stream missing under account 000000000000 not found.'],
         ['InvalidArgumentException', 'Invalid ShardIterator.'],
