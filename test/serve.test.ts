@@ -20,6 +20,7 @@ import {
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Millrace, type ServeOptions, type Server } from '../src/index.js'
+import { prometheusText } from '../src/prometheus.js'
 import { runProgram, startProgram } from './program.js'
 import { emptyFolder } from './support.js'
 
@@ -86,6 +87,21 @@ describe('the AWS SDK for JavaScript', () => {
     expect(server.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/)
     const ca = readFileSync(server.certificateAuthority as string, 'utf8')
     expect(await roundTrip(client(server.url, http1(new Agent({ ca }))))).toEqual(ALL)
+  })
+
+  test('leaves metrics by the names that the package exports', async () => {
+    const { store, server } = await served()
+    await roundTrip(client(server.url))
+    const types = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('# TYPE millrace_'))
+    const scraped = await (await fetch(`${server.url}/metrics`)).text()
+    const ofStreams = types(scraped).filter((line) => !line.includes(' millrace_server_'))
+    await store.stream('clicks')
+    const exported = prometheusText(store.metrics())
+    expect(ofStreams).toEqual(types(exported))
+    expect(ofStreams.length).toBeGreaterThan(30)
+    const samples = (text: string): string[] =>
+      text.split('\n').filter((line) => line.includes('_total{stream="clicks"'))
+    expect(samples(scraped)).toEqual(samples(exported))
   })
 
   test('is verified by its signature where there are credentials', async () => {
@@ -295,6 +311,26 @@ describe('millrace serve', () => {
     expect(told.StreamDescriptionSummary?.StreamARN).toBe(arn)
     const anybody = client(url).send(new ListStreamsCommand({}))
     await expect(anybody).rejects.toMatchObject({ name: 'UnrecognizedClientException' })
+  })
+
+  test('takes limits from a file, and says what is wrong with one', async () => {
+    const folder = emptyFolder()
+    const { url } = await program(folder, '--limits', fileIn(folder, 'limits.json', '{"writeRecordsPerSecond":2}'))
+    const kinesis = client(url)
+    await kinesis.send(new CreateStreamCommand({ StreamName: 'clicks', ShardCount: 1 }))
+    const Records = ALL.map((text) => ({ PartitionKey: 'one', Data: Buffer.from(text) }))
+    const { FailedRecordCount } = await kinesis.send(new PutRecordsCommand({ StreamName: 'clicks', Records }))
+    expect(FailedRecordCount).toBe(1)
+    for (const [content, message] of [
+      ['{', /cannot read the limits in .*wrong\.json/],
+      ['{"writes":2}', /writeRecordsPerSecond/],
+    ] as const) {
+      const refused = runProgram(join(folder, 'other'), ['serve', '--limits', fileIn(folder, 'wrong.json', content)])
+      expect(refused).toMatchObject({
+        code: expect.toSatisfy((code) => code !== 0),
+        stderr: expect.stringMatching(message),
+      })
+    }
   })
 
   test('logs every answer where it is told to, whatever the protocol', async () => {

@@ -70,7 +70,10 @@ impl Door {
         if parts.method == Method::GET {
             match parts.uri.path() {
                 "/health" => return with_body(StatusCode::OK, JSON, Bytes::from_static(b"{\"status\":\"ok\"}")),
-                "/metrics" => return with_body(StatusCode::OK, PROMETHEUS, self.service.counters.text().into()),
+                "/metrics" => {
+                    let with_shards = parts.uri.query() != Some("shards=false");
+                    return with_body(StatusCode::OK, PROMETHEUS, self.service.metrics(with_shards).into());
+                }
                 _ => {}
             }
         }

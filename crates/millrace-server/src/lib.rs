@@ -19,6 +19,7 @@ mod keys;
 mod log;
 mod operations;
 mod options;
+mod prometheus;
 mod rates;
 mod server;
 mod service;

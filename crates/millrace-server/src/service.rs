@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::counters::Counters;
 use crate::error::{exceeded, of_engine};
 use crate::operations;
+use crate::prometheus;
 use crate::rates::Rates;
 use crate::streams::{OpenStream, Streams};
 
@@ -68,6 +69,14 @@ impl Service {
             rates.admit(operation.name, &request, self.clock.monotonic_ms())?;
         }
         operations::dispatch(self, operation, call.format, &request).await
+    }
+
+    /// What happened since the server started, and what happens in the streams, as Prometheus reads it.
+    pub fn metrics(&self, with_shards: bool) -> String {
+        let mut text = self.counters.text();
+        // A store that is being closed has no figures left.
+        prometheus::write(&self.engine.metrics().unwrap_or_default(), with_shards, &mut text);
+        text
     }
 
     /// Returns once the server is being stopped.

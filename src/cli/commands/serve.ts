@@ -1,5 +1,5 @@
 /** `millrace serve`: Kinesis over HTTP on a store, until a signal comes. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { Option, type Command } from 'commander'
 import type { Durability, LimitPolicy, ServeChannels, ServeLog, ServeOptions } from '../../index.js'
 import { durability, limits, LIMITS_FORMS, portNumber } from '../arguments.js'
@@ -29,8 +29,10 @@ export function registerServe(program: Command, register: Register): void {
     .option('--account <digits>', 'account that ARNs name (default: 000000000000)')
     .option('--region <region>', 'region that ARNs name (default: us-east-1)')
     .option('--durability <policy>', 'of streams that clients create: synced, os or interval:MS', durability)
-    .option('--limits <limits>', `of streams that clients create: ${LIMITS_FORMS}, or off (default: aws)`, (text) =>
-      text === 'off' ? 'unlimited' : limits(text),
+    .option(
+      '--limits <limits>',
+      `of streams that clients create: ${LIMITS_FORMS}, off, or a file of JSON with such numbers (default: aws)`,
+      givenLimits,
     )
     .option('--channels-directory <dir>', 'deliver channels there, a folder a bucket (default: channels in the store)')
     .option('--channels-endpoint <url>', 'deliver channels to the buckets of this endpoint, which speaks S3')
@@ -85,6 +87,12 @@ async function run(session: Session, flags: ServeFlags): CommandResult {
   })
 }
 
+/** What `--limits` says. */
+function givenLimits(text: string): LimitPolicy {
+  if (text === 'off') return 'unlimited'
+  return existsSync(text) ? (json(text, 'limits') as LimitPolicy) : limits(text)
+}
+
 /** The flags that were given, as options of `serve`. */
 function given(flags: ServeFlags): ServeOptions {
   const { port, host, account, region, limits, log } = flags
@@ -115,11 +123,15 @@ function givenChannels(flags: ServeFlags): ServeChannels | undefined {
 }
 
 function configured(path: string | undefined): ServeOptions {
-  if (path === undefined) return {}
+  return path === undefined ? {} : (json(path, 'options') as ServeOptions)
+}
+
+/** What a file of JSON holds. */
+function json(path: string, what: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as ServeOptions
+    return JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
-    throw new CommandFailure('ERR_CONFIG', `cannot read the options in ${path}: ${(error as Error).message}`)
+    throw new CommandFailure('ERR_CONFIG', `cannot read the ${what} in ${path}: ${(error as Error).message}`)
   }
 }
 

@@ -133,8 +133,17 @@ fn whoever_watches_is_told_of_health_and_counts() {
         "millrace_server_requests_total{operation=\"PutRecord\",outcome=\"success\"} 1",
         "millrace_server_requests_total{operation=\"PutRecord\",outcome=\"refused\"} 1",
         "millrace_server_connections 1",
+        "# TYPE millrace_incoming_records_total counter",
+        "millrace_incoming_records_total{stream=\"clicks\"} 1",
+        "millrace_incoming_bytes_total{stream=\"clicks\"} 4",
+        "millrace_put_record_success_total{stream=\"clicks\"} 1",
+        "millrace_open_shards{stream=\"clicks\"} 1",
+        "millrace_shard_incoming_records_total{stream=\"clicks\",shard=\"shardId-000000000000\"} 1",
+        "millrace_sync_latency_seconds_count{stream=\"clicks\"} 1",
     ] {
         assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
     }
+    let of_streams = endpoint.send(&Ask::bare("GET", "/metrics?shards=false"));
+    assert!(of_streams.text().contains("millrace_open_shards") && !of_streams.text().contains("shardId"));
     endpoint.stop();
 }

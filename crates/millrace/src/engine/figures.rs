@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use super::Engine;
 use super::inner::Inner;
 use crate::disk::Access;
 use crate::environment::Services;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::metrics::published::{METRICS, Published};
 use crate::metrics::report::StreamMetrics;
 use crate::sync::atomic::Ordering;
@@ -19,7 +20,33 @@ const FIRST_AFTER_MS: u64 = 200;
 /// So often they are written from then on, in milliseconds.
 const EVERY_MS: u64 = 1_000;
 
+impl Engine {
+    /// The metrics of all streams that are in use, in the order of their creation. See [`crate::Stream::metrics`] for
+    /// what they cost.
+    ///
+    /// # Errors
+    /// `Closed`.
+    ///
+    /// ```
+    /// use millrace::{Engine, OpenOptions, StreamConfig};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let engine = Engine::open(directory.path(), OpenOptions::default())?;
+    /// engine.create_stream("clicks", StreamConfig::default())?;
+    /// assert_eq!(engine.metrics()?[0].stream, "clicks");
+    /// # engine.close()?;
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    pub fn metrics(&self) -> Result<Vec<StreamMetrics>> {
+        Ok(self.check()?.metrics())
+    }
+}
+
 impl Inner {
+    fn metrics(&self) -> Vec<StreamMetrics> {
+        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
+        streams.iter().map(|stream| stream.metrics()).collect()
+    }
+
     /// Something happens in a stream: its figures are to be published, if they are not yet.
     pub fn figures_changed(&self) {
         // Where nobody has threads, nobody looks on from another process either.
@@ -36,8 +63,7 @@ impl Inner {
     pub(super) fn publish_figures(&self) {
         // Let go first: what happens while the figures are gathered asks for them again.
         self.publishing.store(false, Ordering::Release);
-        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
-        let streams: Vec<StreamMetrics> = streams.iter().map(|stream| stream.metrics()).collect();
+        let streams = self.metrics();
         let moves = streams.iter().any(is_moving);
         let since = self.store.lock().as_ref().map_or_else(String::new, |store| store.since().to_owned());
         let written_ms = self.environment.clock.wall_ms();
