@@ -315,7 +315,8 @@ describe('millrace serve', () => {
 
   test('takes limits from a file, and says what is wrong with one', async () => {
     const folder = emptyFolder()
-    const { url } = await program(folder, '--limits', fileIn(folder, 'limits.json', '{"writeRecordsPerSecond":2}'))
+    const numbers = fileIn(folder, 'limits.json', '{"writeRecordsPerSecond":2}')
+    const { url } = await program(join(folder, 'store'), '--limits', numbers)
     const kinesis = client(url)
     await kinesis.send(new CreateStreamCommand({ StreamName: 'clicks', ShardCount: 1 }))
     const Records = ALL.map((text) => ({ PartitionKey: 'one', Data: Buffer.from(text) }))
