@@ -168,9 +168,7 @@ impl StreamEntry {
     /// # Errors
     /// `ChannelNotFound`.
     pub fn channel(&self, name: &str) -> Result<&ChannelEntry> {
-        let what = || format!("the name of one of the {} channels of stream {}", self.channels.len(), self.name);
-        let found = self.channels.iter().find(|channel| channel.name == name);
-        found.ok_or_else(|| Error::new(Kind::ChannelNotFound, format!("expected {}, got {name:?}", what())))
+        self.named(&self.channels, name, |channel| &channel.name, ("channels", Kind::ChannelNotFound))
     }
 
     /// Checks the channels of an entry that may come from a damaged file.

@@ -133,6 +133,21 @@ pub(super) fn undecodable(what: &str, error: &serde_json::Error) -> Error {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::control::StreamConfig;
+
+    /// Creates a stream of this name, and nothing else is said of it.
+    pub fn create(name: &str) -> Command {
+        CreateStream { name: name.into(), created_ms: 1, expiry_clock_ms: None, config: StreamConfig::default() }.into()
+    }
+
+    /// A stream, `clicks`, with the id 1, and what these commands make of it.
+    pub fn with_stream(commands: &[Command]) -> State {
+        let mut state = State::new();
+        for command in std::iter::once(&create("clicks")).chain(commands) {
+            state.apply(command).expect("the history is valid");
+        }
+        state
+    }
 
     /// Holds commands against their golden bytes, in both directions, and every truncation of them against damage.
     pub fn check_golden(commands: &[(Command, &str)]) {

@@ -39,12 +39,7 @@ impl StreamEntry {
     /// # Errors
     /// `ConsumerNotFound`.
     pub fn consumer(&self, name: &str) -> Result<&Consumer> {
-        self.consumers.iter().find(|consumer| consumer.name == name).ok_or_else(|| {
-            let count = self.consumers.len();
-            let message =
-                format!("expected the name of one of the {count} consumers of stream {}, got {name:?}", self.name);
-            Error::new(Kind::ConsumerNotFound, message)
-        })
+        self.named(&self.consumers, name, |consumer| &consumer.name, ("consumers", Kind::ConsumerNotFound))
     }
 
     /// Whether there is room for one more consumer or queue.
@@ -163,8 +158,8 @@ fn exists(stream: &str, name: &str) -> Error {
 mod tests {
     use super::*;
     use crate::control::command::Command;
-    use crate::control::command::tests::check_golden;
-    use crate::control::{CreateStream, DeleteStream, SetLimits, StreamConfig};
+    use crate::control::command::tests::{check_golden, with_stream};
+    use crate::control::{DeleteStream, SetLimits};
 
     fn tags() -> Tags {
         Tags::from([("team".into(), "ads".into())])
@@ -172,21 +167,6 @@ mod tests {
 
     fn register(name: &str) -> Command {
         RegisterConsumer { id: 1, consumer: name.into(), created_ms: 5, tags: Tags::new() }.into()
-    }
-
-    fn with_stream(commands: &[Command]) -> State {
-        let mut state = State::new();
-        let create = CreateStream {
-            name: "clicks".into(),
-            created_ms: 1,
-            expiry_clock_ms: None,
-            config: StreamConfig::default(),
-        }
-        .into();
-        for command in std::iter::once(&create).chain(commands) {
-            state.apply(command).expect("the history is valid");
-        }
-        state
     }
 
     fn refusal(state: &State, command: impl Into<Command>) -> Kind {

@@ -54,8 +54,8 @@ impl Step for SetRecordDistribution {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::command::tests::check_golden;
-    use crate::control::{Command, CreateStream, SetMode, StreamConfig};
+    use crate::control::command::tests::{check_golden, with_stream};
+    use crate::control::{Command, SetMode, StreamConfig};
 
     fn set(distribution: RecordDistribution) -> Command {
         SetRecordDistribution { id: 1, distribution }.into()
@@ -74,14 +74,7 @@ mod tests {
 
     #[test]
     fn only_an_on_demand_stream_distributes_records_by_itself() {
-        let mut state = State::new();
-        let create = CreateStream {
-            name: "clicks".into(),
-            created_ms: 1,
-            expiry_clock_ms: None,
-            config: StreamConfig::default(),
-        };
-        state.apply(&create.into()).expect("valid");
+        let mut state = with_stream(&[]);
         let refusal = state.validate(&set(RecordDistribution::Auto)).expect_err("it is provisioned");
         assert_eq!(refusal.kind(), Kind::InvalidArgument);
         let switch = |mode, at_ms| -> Command { SetMode { id: 1, mode, at_ms }.into() };

@@ -97,8 +97,7 @@ impl Step for SetEncryptionKey {
 mod tests {
     use super::*;
     use crate::control::command::Command;
-    use crate::control::command::tests::check_golden;
-    use crate::control::{CreateStream, StreamConfig};
+    use crate::control::command::tests::{check_golden, with_stream};
 
     fn set(key: &str, at_ms: u64) -> Command {
         SetEncryptionKey { id: 1, key: Some(key.to_owned()), at_ms }.into()
@@ -106,21 +105,6 @@ mod tests {
 
     fn unset(at_ms: u64) -> Command {
         SetEncryptionKey { id: 1, key: None, at_ms }.into()
-    }
-
-    fn after(commands: &[Command]) -> State {
-        let create = CreateStream {
-            name: "clicks".into(),
-            created_ms: 1,
-            expiry_clock_ms: None,
-            config: StreamConfig::default(),
-        }
-        .into();
-        let mut state = State::new();
-        for command in std::iter::once(&create).chain(commands) {
-            state.apply(command).expect("the history is valid");
-        }
-        state
     }
 
     #[test]
@@ -136,28 +120,28 @@ mod tests {
 
     #[test]
     fn a_key_holds_until_another_comes_or_it_is_taken_away() {
-        let state = after(&[set("alias/a", 5), set("alias/b", 6)]);
+        let state = with_stream(&[set("alias/a", 5), set("alias/b", 6)]);
         assert_eq!(state.stream(1).expect("created").config.encryption_key.as_deref(), Some("alias/b"));
         assert_eq!(State::from_snapshot(&state.to_snapshot()).expect("restored"), state);
         let refused = [set("alias/b", 7), set("", 7), set(&"k".repeat(2_049), 7)];
         for command in refused {
             assert_eq!(state.validate(&command).expect_err("no other key").kind(), Kind::InvalidArgument);
         }
-        let state = after(&[set("alias/a", 5), unset(6)]);
+        let state = with_stream(&[set("alias/a", 5), unset(6)]);
         assert_eq!(state.stream(1).expect("created").config.encryption_key, None);
         assert_eq!(state.validate(&unset(7)).expect_err("there is none").kind(), Kind::InvalidArgument);
-        assert!(!String::from_utf8(after(&[]).to_snapshot()).expect("JSON is UTF-8").contains("ncryption"));
+        assert!(!String::from_utf8(with_stream(&[]).to_snapshot()).expect("JSON is UTF-8").contains("ncryption"));
     }
 
     #[test]
     fn a_key_is_set_and_taken_away_twenty_five_times_in_any_24_hours() {
         let history: Vec<Command> = (0..25).flat_map(|at_ms| [set("alias/a", at_ms), unset(at_ms)]).collect();
-        let state = after(&history);
+        let state = with_stream(&history);
         let error = state.validate(&set("alias/a", CHANGES_WITHIN_MS - 1)).expect_err("the twenty-sixth");
         assert_eq!(error.kind(), Kind::LimitExceeded);
         assert!(error.message().ends_with("in 1 minutes"), "{error}");
         state.validate(&set("alias/a", CHANGES_WITHIN_MS)).expect("24 hours after the first");
-        let state = after(&[history.as_slice(), &[set("alias/a", CHANGES_WITHIN_MS)]].concat());
+        let state = with_stream(&[history.as_slice(), &[set("alias/a", CHANGES_WITHIN_MS)]].concat());
         assert_eq!(
             state.validate(&unset(CHANGES_WITHIN_MS - 1)).expect_err("the twenty-sixth").kind(),
             Kind::LimitExceeded

@@ -82,8 +82,8 @@ impl Step for SetShardMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::command::tests::check_golden;
-    use crate::control::{Command, CreateStream, StreamConfig};
+    use crate::control::Command;
+    use crate::control::command::tests::{check_golden, with_stream};
 
     #[test]
     fn every_command_has_its_golden_bytes_and_comes_back_from_them() {
@@ -101,14 +101,7 @@ mod tests {
 
     #[test]
     fn metrics_are_kept_until_others_are_set() {
-        let mut state = State::new();
-        let create = CreateStream {
-            name: "clicks".into(),
-            created_ms: 1,
-            expiry_clock_ms: None,
-            config: StreamConfig::default(),
-        };
-        state.apply(&create.into()).expect("valid");
+        let mut state = with_stream(&[]);
         let before = state.to_snapshot();
         let set = |metrics: &[ShardMetric]| -> Command {
             SetShardMetrics { id: 1, metrics: metrics.iter().copied().collect() }.into()

@@ -137,8 +137,8 @@ impl Step for SetPolicy {
 mod tests {
     use super::*;
     use crate::control::command::Command;
-    use crate::control::command::tests::check_golden;
-    use crate::control::{CreateStream, DeregisterConsumer, RegisterConsumer, StreamConfig, Tags};
+    use crate::control::command::tests::{check_golden, create};
+    use crate::control::{DeregisterConsumer, RegisterConsumer, Tags};
 
     const POLICY: &str = r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"kinesis:*"}]}"#;
 
@@ -157,13 +157,7 @@ mod tests {
     fn with_streams(names: &[&str]) -> State {
         let mut state = State::new();
         for name in names {
-            let create = CreateStream {
-                name: (*name).into(),
-                created_ms: 1,
-                expiry_clock_ms: None,
-                config: StreamConfig::default(),
-            };
-            state.apply(&create.into()).expect("the history is valid");
+            state.apply(&create(name)).expect("the history is valid");
         }
         state
     }

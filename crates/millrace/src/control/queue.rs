@@ -122,12 +122,7 @@ impl StreamEntry {
     /// # Errors
     /// `QueueNotFound`.
     pub fn queue(&self, name: &str) -> Result<&QueueEntry> {
-        self.queues.iter().find(|queue| queue.name == name).ok_or_else(|| {
-            let count = self.queues.len();
-            let message =
-                format!("expected the name of one of the {count} queues of stream {}, got {name:?}", self.name);
-            Error::new(Kind::QueueNotFound, message)
-        })
+        self.named(&self.queues, name, |queue| &queue.name, ("queues", Kind::QueueNotFound))
     }
 
     /// Checks the queues of an entry that may come from a damaged file.
@@ -285,9 +280,8 @@ mod tests {
     use super::*;
     use crate::capacity::CapacityMode;
     use crate::control::command::Command;
-    use crate::control::command::tests::check_golden;
+    use crate::control::command::tests::{check_golden, with_stream};
     use crate::control::settings::SetMode;
-    use crate::control::{CreateStream, StreamConfig};
 
     fn create(name: &str, queue_id: u64) -> Command {
         CreateQueue {
@@ -301,21 +295,6 @@ mod tests {
             tags: Tags::new(),
         }
         .into()
-    }
-
-    fn with_stream(commands: &[Command]) -> State {
-        let mut state = State::new();
-        let stream = CreateStream {
-            name: "clicks".into(),
-            created_ms: 1,
-            expiry_clock_ms: None,
-            config: StreamConfig::default(),
-        }
-        .into();
-        for command in std::iter::once(&stream).chain(commands) {
-            state.apply(command).expect("the history is valid");
-        }
-        state
     }
 
     fn refusal(state: &State, command: impl Into<Command>) -> Kind {

@@ -145,6 +145,23 @@ impl Horizon {
     }
 }
 
+impl StreamEntry {
+    /// The one of this name among those that the stream has; `plural` is what they are called.
+    pub(super) fn named<'a, T>(
+        &self,
+        all: &'a [T],
+        name: &str,
+        name_of: impl Fn(&T) -> &str,
+        (plural, missing): (&str, Kind),
+    ) -> Result<&'a T> {
+        all.iter().find(|one| name_of(one) == name).ok_or_else(|| {
+            let (count, stream) = (all.len(), &self.name);
+            let message = format!("expected the name of one of the {count} {plural} of stream {stream}, got {name:?}");
+            Error::new(missing, message)
+        })
+    }
+}
+
 /// Creates a stream; its id is the state's next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

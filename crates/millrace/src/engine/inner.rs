@@ -151,7 +151,7 @@ impl Inner {
         self.command(&StreamRemoved { id }.into())
     }
 
-    /// Keeps the engine from closing as long as what is returned lives.
+    /// Keeps the engine from closing as long as what is returned lives: for a call that changes files.
     pub fn call(&self) -> Result<RwLockReadGuard<'_, ()>> {
         let in_flight = self.calls.read();
         self.check_open()?;
@@ -170,12 +170,6 @@ impl Inner {
     /// Judges a command of the control plane, which nobody executes yet.
     pub fn judge(&self, command: &Command) -> Result<()> {
         self.journal.lock().state().validate(command)
-    }
-
-    /// Keeps the engine open until the guard is dropped: for a call that changes files in more than one step.
-    pub fn in_flight(&self) -> Result<RwLockReadGuard<'_, ()>> {
-        let in_flight = self.calls.read();
-        self.check_open().map(|()| in_flight)
     }
 
     /// Who decides how many shards a stream has, and what is remembered of its capacity.

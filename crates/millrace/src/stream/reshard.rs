@@ -137,7 +137,7 @@ impl Stream {
     }
 
     fn reshard(&self, change: Reshard) -> Result<Vec<Shard>> {
-        let _in_flight = self.0.engine.in_flight()?;
+        let _stays_open = self.0.engine.call()?;
         self.change_map(change)
     }
 

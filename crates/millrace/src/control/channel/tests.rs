@@ -1,9 +1,8 @@
 use super::*;
 use crate::capacity::CapacityMode;
 use crate::control::command::Command;
-use crate::control::command::tests::check_golden;
+use crate::control::command::tests::{check_golden, create as create_stream, with_stream};
 use crate::control::settings::SetMode;
-use crate::control::{CreateStream, StreamConfig};
 
 fn config() -> ChannelConfig {
     ChannelConfig {
@@ -23,17 +22,6 @@ fn create(name: &str, id: u64, channel_id: u64) -> Command {
     let notes = BTreeMap::from([("role".to_owned(), "writer".to_owned())]);
     let (channel, tags) = (name.to_owned(), Tags::new());
     CreateChannel { id, channel_id, channel, created_ms: 5, start_sequence: 9, config: config(), notes, tags }.into()
-}
-
-fn with_stream(commands: &[Command]) -> State {
-    let mut state = State::new();
-    let stream =
-        CreateStream { name: "clicks".into(), created_ms: 1, expiry_clock_ms: None, config: StreamConfig::default() }
-            .into();
-    for command in std::iter::once(&stream).chain(commands) {
-        state.apply(command).expect("the history is valid");
-    }
-    state
 }
 
 fn refusal(state: &State, command: impl Into<Command>) -> Kind {
@@ -66,9 +54,7 @@ fn every_command_has_its_golden_bytes_and_comes_back_from_them() {
 
 #[test]
 fn a_channel_has_its_name_alone_and_its_id_is_never_given_again() {
-    let other =
-        CreateStream { name: "orders".into(), created_ms: 1, expiry_clock_ms: None, config: StreamConfig::default() };
-    let mut state = with_stream(&[other.into(), create("a", 1, 3)]);
+    let mut state = with_stream(&[create_stream("orders"), create("a", 1, 3)]);
     assert_eq!(state.next_stream_id(), 4);
     assert_eq!(State::from_snapshot(&state.to_snapshot()).expect("a state's own snapshot"), state);
     assert_eq!(refusal(&state, create("a", 2, 4)), Kind::ChannelExists, "another stream's channels count");
