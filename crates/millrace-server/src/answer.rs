@@ -16,6 +16,9 @@ use tokio::sync::mpsc::Receiver;
 /// The checksum of an answer's body, as clients of AWS check it.
 const CRC32: &str = "x-amz-crc32";
 
+/// The content type of plain JSON.
+pub(crate) const JSON: &str = "application/json";
+
 /// A body on its way out.
 #[derive(Debug)]
 pub(crate) enum AnswerBody {

@@ -2,8 +2,8 @@
 //!
 //! 1. `/health` and `/metrics`, for whoever watches the server;
 //! 2. browsers that ask what they may (CORS), and methods that are not the protocol's;
-//! 3. the body, as long as it may be, then content type and operation;
-//! 4. the signature;
+//! 3. the body, as long as it may be, then which service takes the request: by content type, operation and path;
+//! 4. the signature, which must be for that service;
 //! 5. the operation, which decodes, validates and does.
 
 use std::collections::HashMap;
@@ -16,27 +16,26 @@ use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, HeaderName, HeaderValue, ORIGIN,
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use millrace_kinesis::{Credential, ErrorName, Format, Operation, Schema, ServiceError, Signature, SignedRequest};
+use millrace_kinesis::{Credential, ErrorName, ServiceError, Signature, SignedRequest};
 use tokio::time::Instant;
 
-use crate::answer::{AnswerBody, refusal, with_body, xml};
+use crate::answer::{AnswerBody, JSON, with_body, xml};
+use crate::behind::{Answered, Asked, Head, Taken, take_for_kinesis};
 use crate::body::Room;
 use crate::options::Credentials;
-use crate::service::{Call, Service};
+use crate::service::Service;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
-const TARGET: &str = "x-amz-target";
 /// What browsers may read of an answer.
 const EXPOSED: &str = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date";
 /// For how long browsers may remember what they may, in seconds.
 const PREFLIGHT_S: &str = "172800";
 const HEX: &[u8; 16] = b"0123456789abcdef";
-const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4";
 
 /// What stands between the network and the service.
@@ -94,57 +93,46 @@ impl Door {
         response
     }
 
+    /// Finds the service that a request is for. Kinesis comes last: it takes, or refuses, what is left.
     async fn post(&self, parts: &Parts, body: Incoming) -> Response<AnswerBody> {
-        let content_type = text(&parts.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
-        let format = Format::of_content_type(content_type);
-        let target = Target::of(text(&parts.headers, TARGET).unwrap_or_default());
+        let head = Head::of(parts);
         let read = match self.room.read(body).await {
             Ok(read) => read,
-            Err(error) => return refusal(&error, format.unwrap_or(Format::Json)),
+            Err(error) => return head.refusal(&error),
         };
-        if read.bytes.is_empty() {
-            // The service answers in CBOR to whoever does not say JSON.
-            let name =
-                if target.operation().is_some() { ErrorName::Serialization } else { ErrorName::UnknownOperation };
-            return refusal(&ServiceError::bare(name), format.unwrap_or(Format::Cbor));
-        }
-        let Some(format) = format else { return wrong_content_type(content_type, &target, &read.bytes) };
-        let Some(operation) = target.operation() else {
-            return refusal(&ServiceError::bare(ErrorName::UnknownOperation), format);
+        self.ask(parts, take_for_kinesis(&head, &read.bytes), read.bytes.clone()).await
+    }
+
+    /// Lets in a request that a service has taken, and counts what it is answered with.
+    async fn ask<A: Asked>(&self, parts: &Parts, taken: Taken<A>, body: Bytes) -> Response<AnswerBody> {
+        let asked = match taken {
+            Ok(asked) => asked,
+            Err(response) => return *response,
         };
         let started = Instant::now();
-        let response = match self.signed(parts, format, operation, read.bytes.clone()).await {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::debug!(operation = operation.name, %error, "refused");
-                refusal(&error, format)
-            }
+        let Answered { operation, format, response } = match self.let_in(parts, asked.scopes(), body) {
+            Ok(body) => asked.answered(&self.service, body).await,
+            Err(error) => asked.refused(&error),
         };
         let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.service.counters.answered(operation.name, response.status().as_u16(), us);
+        let Some(name) = operation else { return response };
         let status = response.status().as_u16();
-        let (format, http) = (format.name(), &parts.version);
-        tracing::debug!(operation = operation.name, status, us, format, ?http, "answered");
+        self.service.counters.answered(name, status, us);
+        let (service, operation, http) = (name.service, name.operation, &parts.version);
+        tracing::debug!(service, operation, status, us, format, ?http, "answered");
         response
     }
 
-    async fn signed(
-        &self,
-        parts: &Parts,
-        format: Format,
-        operation: &'static Operation,
-        body: Bytes,
-    ) -> Result<Response<AnswerBody>, ServiceError> {
-        self.verify(parts, &body)?;
+    /// The body without its compression, of a request that is signed for one of these services.
+    fn let_in(&self, parts: &Parts, scopes: &[&str], body: Bytes) -> Result<Bytes, ServiceError> {
+        self.verify(parts, scopes, &body)?;
         let encoding = parts.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        let body = self.room.decompressed(body, encoding)?;
-        let answer = self.service.call(operation, &Call { format, body }).await?;
-        Ok(answer.into_response(operation, format))
+        self.room.decompressed(body, encoding)
     }
 
     /// Whether the request is signed by somebody who may call. Where anybody may, it is signed all the same, as the
     /// service wants it.
-    fn verify(&self, parts: &Parts, body: &[u8]) -> Result<(), ServiceError> {
+    fn verify(&self, parts: &Parts, scopes: &[&str], body: &[u8]) -> Result<(), ServiceError> {
         let mut headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // HTTP/2 names the host otherwise, and clients sign it as `host`.
@@ -166,35 +154,8 @@ impl Door {
             let message = "The security token included in the request is invalid.";
             ServiceError::new(ErrorName::UnrecognizedClient, message)
         })?;
-        credential.verify(&signature, &request, self.service.now_ms())
+        credential.verify(&signature, &request, scopes, self.service.now_ms())
     }
-}
-
-/// What `X-Amz-Target` names.
-#[derive(Clone, Copy, Debug)]
-struct Target<'a> {
-    service: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Target<'a> {
-    fn of(header: &'a str) -> Target<'a> {
-        let mut parts = header.split('.');
-        Target { service: parts.next().unwrap_or_default(), name: parts.next().unwrap_or_default() }
-    }
-
-    fn is_given(&self) -> bool {
-        !self.service.is_empty() && !self.name.is_empty()
-    }
-
-    fn operation(&self) -> Option<&'static Operation> {
-        let schema = Schema::get();
-        if self.service == schema.target_prefix() { schema.operation(self.name) } else { None }
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// What a browser may do: everything.
@@ -214,29 +175,10 @@ fn preflight(headers: &HeaderMap) -> Response<AnswerBody> {
 }
 
 /// Whoever does not post gets what the service gives before it knows its own name.
-fn not_the_protocol() -> Response<AnswerBody> {
+pub(crate) fn not_the_protocol() -> Response<AnswerBody> {
     const TEXT: &str = "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized\
                         </Message>\n</AccessDeniedException>\n";
     xml(StatusCode::FORBIDDEN, TEXT.to_owned())
-}
-
-/// A content type that is not one of the protocol's two. Plain JSON is refused in an envelope of its own.
-fn wrong_content_type(content_type: &str, target: &Target<'_>, body: &[u8]) -> Response<AnswerBody> {
-    let name = content_type.split(';').next().unwrap_or_default().trim();
-    if name == JSON {
-        let is_document = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-        let (status, name) = match is_document {
-            true => (StatusCode::NOT_FOUND, ErrorName::UnknownOperation),
-            false => (StatusCode::BAD_REQUEST, ErrorName::Serialization),
-        };
-        let name = name.as_str();
-        let text = format!("{{\"Output\":{{\"__type\":\"com.amazon.coral.service#{name}\"}},\"Version\":\"1.0\"}}");
-        return with_body(status, JSON, text.into());
-    }
-    if target.is_given() {
-        return xml(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n".to_owned());
-    }
-    not_the_protocol()
 }
 
 /// The numbers by which an answer is found again: a UUID, and a longer one that the service adds.

@@ -22,7 +22,8 @@ pub const SKEW_MS: i64 = 300_000;
 /// The one algorithm.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
-const SERVICE: &str = "kinesis";
+/// How many derived keys a credential keeps: a client signs for a few services, in one region, for a day.
+const DERIVED_MAX: usize = 8;
 /// What stands for the hash of a payload that is not signed.
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// Where a client says what it hashed.
@@ -57,8 +58,8 @@ pub struct Credential {
     access_key: String,
     secret: String,
     session_token: Option<String>,
-    /// The key of the last day and region: a client signs with one for a day.
-    derived: Mutex<Option<(String, [u8; 32])>>,
+    /// The keys of the last scopes, the latest at the end: a client signs with one for a day.
+    derived: Mutex<Vec<(String, [u8; 32])>>,
 }
 
 impl std::fmt::Debug for Credential {
@@ -71,7 +72,7 @@ impl Credential {
     /// A credential; one with a session token is good with it alone.
     #[must_use]
     pub fn new(access_key: String, secret: String, session_token: Option<String>) -> Credential {
-        Credential { access_key, secret, session_token, derived: Mutex::new(None) }
+        Credential { access_key, secret, session_token, derived: Mutex::new(Vec::new()) }
     }
 
     /// What a signature names it by.
@@ -80,7 +81,8 @@ impl Credential {
         &self.access_key
     }
 
-    /// Whether the request is what its signature says, signed with this credential and not too long ago.
+    /// Whether the request is what its signature says, signed with this credential for one of these services and not too
+    /// long ago.
     ///
     /// # Errors
     /// `InvalidSignatureException`, `UnrecognizedClientException` for another session token.
@@ -88,9 +90,10 @@ impl Credential {
         &self,
         signature: &Signature<'_>,
         request: &SignedRequest<'_>,
+        services: &[&str],
         now_ms: i64,
     ) -> Result<(), ServiceError> {
-        check_scope(signature)?;
+        check_scope(signature, services)?;
         check_time(signature, now_ms)?;
         if self.session_token.as_deref() != signature.session_token.as_deref() {
             let message = "The security token included in the request is invalid.";
@@ -109,9 +112,7 @@ impl Credential {
 
     fn signing_key(&self, signature: &Signature<'_>, scope: &str) -> [u8; 32] {
         let mut derived = self.derived.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((known, key)) = &*derived
-            && known == scope
-        {
+        if let Some((_, key)) = derived.iter().find(|(known, _)| known == scope) {
             return *key;
         }
         let secret = format!("AWS4{}", self.secret);
@@ -120,7 +121,10 @@ impl Credential {
         let key: [u8; 32] = parts[1..].iter().fold(first.finalize().into_bytes().into(), |key: [u8; 32], part| {
             hmac(&key).chain_update(part.as_bytes()).finalize().into_bytes().into()
         });
-        *derived = Some((scope.to_owned(), key));
+        if derived.len() == DERIVED_MAX {
+            derived.remove(0);
+        }
+        derived.push((scope.to_owned(), key));
         key
     }
 }
@@ -128,11 +132,12 @@ impl Credential {
 const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
                         Secret Access Key and signing method. Consult the service documentation for details.";
 
-/// Holds what a signature says of itself against the service.
-fn check_scope(signature: &Signature<'_>) -> Result<(), ServiceError> {
+/// Holds what a signature says of itself against the services that the request may be for.
+fn check_scope(signature: &Signature<'_>, services: &[&str]) -> Result<(), ServiceError> {
     let Signature { date, service, terminator, timestamp, .. } = signature;
-    if service != SERVICE {
-        return Err(invalid(format!("Credential should be scoped to correct service: '{SERVICE}'. ")));
+    if !services.contains(&&**service) {
+        let names = services.join("' or '");
+        return Err(invalid(format!("Credential should be scoped to correct service: '{names}'. ")));
     }
     if terminator != TERMINATOR {
         let message =

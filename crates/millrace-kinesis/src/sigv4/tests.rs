@@ -41,7 +41,7 @@ impl Sent {
         let request =
             SignedRequest { method: "POST", path: &self.path, query: &self.query, headers: &headers, body: &self.body };
         let signature = Signature::of(&request)?;
-        credential.verify(&signature, &request, now_ms)
+        credential.verify(&signature, &request, &["kinesis"], now_ms)
     }
 
     /// Signed by the SDK's own library.
@@ -121,6 +121,26 @@ fn a_session_token_must_be_the_one_of_its_key() {
     sent.verify(&with(Some("token")), NOW_MS).expect("the token that was given out");
     assert_eq!(message(sent.verify(&with(Some("other")), NOW_MS)).0, ErrorName::UnrecognizedClient);
     assert_eq!(message(sent.verify(&with(None), NOW_MS)).0, ErrorName::UnrecognizedClient);
+}
+
+#[test]
+fn a_signature_is_good_for_the_services_that_were_asked_for_alone() {
+    let sent = Sent::new().in_header();
+    let headers: Vec<(&str, &[u8])> =
+        sent.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let request = SignedRequest { method: "POST", path: "/", query: "", headers: &headers, body: &sent.body };
+    let (credential, signature) = (credential(), Signature::of(&request).expect("a signature"));
+    // Again and again, so that keys of other scopes come and go between.
+    for round in 0..2 * DERIVED_MAX {
+        let other = Signature { region: format!("region-{round}").into(), ..signature.clone() };
+        assert!(credential.verify(&other, &request, &["kinesis"], NOW_MS).is_err(), "{round}");
+        credential.verify(&signature, &request, &["sts", "kinesis"], NOW_MS).expect("one of the two");
+    }
+    assert_eq!(
+        message(credential.verify(&signature, &request, &["monitoring", "sts"], NOW_MS)).1,
+        "Credential should be scoped to correct service: 'monitoring' or 'sts'. "
+    );
+    assert!(credential.derived.lock().expect("no panic").len() <= DERIVED_MAX);
 }
 
 #[test]

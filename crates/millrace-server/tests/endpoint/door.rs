@@ -130,8 +130,8 @@ fn whoever_watches_is_told_of_health_and_counts() {
     let text = reply.text();
     for line in [
         "millrace_server_records_in_total 1",
-        "millrace_server_requests_total{operation=\"PutRecord\",outcome=\"success\"} 1",
-        "millrace_server_requests_total{operation=\"PutRecord\",outcome=\"refused\"} 1",
+        "millrace_server_requests_total{service=\"kinesis\",operation=\"PutRecord\",outcome=\"success\"} 1",
+        "millrace_server_requests_total{service=\"kinesis\",operation=\"PutRecord\",outcome=\"refused\"} 1",
         "millrace_server_connections 1",
         "# TYPE millrace_incoming_records_total counter",
         "millrace_incoming_records_total{stream=\"clicks\"} 1",

@@ -9,8 +9,10 @@ mod door;
 mod fanout;
 mod limits;
 mod mutations;
+mod phases;
 mod policies;
 mod queues;
+mod quotas;
 mod records;
 #[path = "../../../millrace-kinesis/tests/mutations/requests.rs"]
 mod requests;
