@@ -24,7 +24,7 @@ use millrace_kinesis::{Credential, ErrorName, ServiceError, Signature, SignedReq
 use tokio::time::Instant;
 
 use crate::answer::{AnswerBody, JSON, with_body, xml};
-use crate::behind::{Answered, Asked, Head, Taken, take_for_kinesis};
+use crate::behind::{Answered, Asked, Head, Taken, take_for_dynamodb, take_for_kinesis};
 use crate::body::Room;
 use crate::options::Credentials;
 use crate::service::Service;
@@ -100,7 +100,11 @@ impl Door {
             Ok(read) => read,
             Err(error) => return head.refusal(&error),
         };
-        self.ask(parts, take_for_kinesis(&head, &read.bytes), read.bytes.clone()).await
+        let body = read.bytes.clone();
+        if let Some(taken) = take_for_dynamodb(&head) {
+            return self.ask(parts, taken, body).await;
+        }
+        self.ask(parts, take_for_kinesis(&head, &read.bytes), body).await
     }
 
     /// Lets in a request that a service has taken, and counts what it is answered with.

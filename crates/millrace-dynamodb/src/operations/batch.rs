@@ -190,6 +190,6 @@ impl Operation for BatchWrite {
         }
         let mut answer = json!({ "UnprocessedItems": {} });
         self.consumed.tell_all(&mut answer, units.into_iter());
-        Ok(Decision { steps, answer })
+        Ok(Decision { steps, is_atomic: false, answer })
     }
 }

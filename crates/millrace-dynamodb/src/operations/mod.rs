@@ -42,8 +42,10 @@ pub struct Context {
 /// What a request leads to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// The changes, all or none of which are to be done; none for what only reads.
+    /// The changes; none for what only reads.
     pub steps: Vec<Step>,
+    /// Whether all of them are to be done or none; otherwise each stands for itself.
+    pub is_atomic: bool,
     /// The answer once they are done.
     pub answer: Value,
 }
@@ -51,7 +53,12 @@ pub struct Decision {
 impl Decision {
     /// The answer of what only reads.
     fn read(answer: Value) -> Decision {
-        Decision { steps: Vec::new(), answer }
+        Decision::write(Vec::new(), answer)
+    }
+
+    /// The answer of what changes something, all of it or nothing.
+    fn write(steps: Vec<Step>, answer: Value) -> Decision {
+        Decision { steps, is_atomic: true, answer }
     }
 }
 
@@ -134,11 +141,15 @@ impl Request {
             "UpdateItem" => of(body, write::UpdateItem::new),
             "UpdateTable" => of(body, update_table::UpdateTable::new),
             "UpdateTimeToLive" => of(body, settings::UpdateTimeToLive::new),
-            name => Err(ServiceError::new(
-                ErrorName::UnknownOperation,
-                format!("Millrace does not support {name}; docs/leases.md lists what its tables are for."),
-            )),
+            name => Err(Request::unknown(name)),
         }
+    }
+
+    /// What a request for an operation that is not there is refused with.
+    #[must_use]
+    pub fn unknown(operation: &str) -> ServiceError {
+        let message = format!("Millrace does not support {operation}; docs/leases.md lists what its tables are for.");
+        ServiceError::new(ErrorName::UnknownOperation, message)
     }
 }
 

@@ -85,7 +85,7 @@ impl Operation for TagResource {
         let mut tags = table.definition.tags.clone();
         tags.extend(self.tags.clone());
         check_count(&tags)?;
-        Ok(Decision { steps: redefined(table, |definition| definition.tags = tags), answer: json!({}) })
+        Ok(Decision::write(redefined(table, |definition| definition.tags = tags), json!({})))
     }
 }
 
@@ -113,7 +113,7 @@ impl Operation for UntagResource {
     fn decide(&self, tables: &Tables, _context: &Context) -> Decided {
         let table = table_named(tables, &self.table)?;
         let steps = redefined(table, |definition| definition.tags.retain(|key, _| !self.keys.contains(key)));
-        Ok(Decision { steps, answer: json!({}) })
+        Ok(Decision::write(steps, json!({})))
     }
 }
 
@@ -213,7 +213,7 @@ impl Operation for UpdateTimeToLive {
         }
         let steps = redefined(table, |definition| definition.expires_by = enabled.then(|| attribute_name.clone()));
         let setting = json!({ "AttributeName": attribute_name, "Enabled": enabled });
-        Ok(Decision { steps, answer: json!({ "TimeToLiveSpecification": setting }) })
+        Ok(Decision::write(steps, json!({ "TimeToLiveSpecification": setting })))
     }
 }
 
@@ -289,7 +289,7 @@ impl Operation for UpdateBackups {
         let before_ms = table.definition.recoverable_since_ms;
         let since_ms = self.is_enabled.then(|| before_ms.unwrap_or(context.now_ms));
         let steps = redefined(table, |definition| definition.recoverable_since_ms = since_ms);
-        Ok(Decision { steps, answer: backups(since_ms, context.now_ms) })
+        Ok(Decision::write(steps, backups(since_ms, context.now_ms)))
     }
 }
 

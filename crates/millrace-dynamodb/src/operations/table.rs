@@ -293,7 +293,7 @@ impl Operation for CreateTable {
         }
         let definition = Definition { id: uuid(context.random), created_ms: context.now_ms, ..self.0.clone() };
         let answer = told("TableDescription", &Table::new(definition.clone()), context, "ACTIVE");
-        Ok(Decision { steps: vec![Step::Table(Box::new(definition))], answer })
+        Ok(Decision::write(vec![Step::Table(Box::new(definition))], answer))
     }
 }
 
@@ -356,7 +356,7 @@ impl Operation for DeleteTable {
             )));
         }
         let answer = told("TableDescription", table, context, "DELETING");
-        Ok(Decision { steps: vec![Step::Drop { table: self.0.clone() }], answer })
+        Ok(Decision::write(vec![Step::Drop { table: self.0.clone() }], answer))
     }
 }
 

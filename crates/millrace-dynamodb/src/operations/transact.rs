@@ -141,7 +141,7 @@ impl Operation for TransactWrite {
         if let Some((token, digest)) = &self.token {
             steps.push(Step::Token { token: token.clone(), digest: *digest, at_ms: context.now_ms });
         }
-        Ok(Decision { steps, answer: json!({}) })
+        Ok(Decision::write(steps, json!({})))
     }
 }
 

@@ -174,6 +174,6 @@ impl Operation for UpdateTable {
         let mut after = table.clone();
         after.redefine(definition.clone());
         let answer = told("TableDescription", &after, context, "ACTIVE");
-        Ok(Decision { steps: vec![Step::Table(Box::new(definition))], answer })
+        Ok(Decision::write(vec![Step::Table(Box::new(definition))], answer))
     }
 }

@@ -333,7 +333,7 @@ impl Answering {
         let attributes = attributes.filter(|attributes| !attributes.is_empty());
         let mut answer = attributes.map_or_else(|| json!({}), |attributes| json!({ "Attributes": attributes }));
         self.consumed.tell(&mut answer, &self.write.table, write_units(old, new.as_ref()));
-        Ok(Decision { steps: step.into_iter().collect(), answer })
+        Ok(Decision::write(step.into_iter().collect(), answer))
     }
 }
 

@@ -5,8 +5,10 @@
 //! signature of the request may be for, and it answers in the protocol in which it was asked. To add one: a type that
 //! implements [`Asked`], a line in `Door::post` that makes it of a [`Head`], and its operations' names in [`OPERATIONS`].
 
+mod dynamodb;
 mod kinesis;
 
+pub(crate) use self::dynamodb::take as take_for_dynamodb;
 pub(crate) use self::kinesis::take as take_for_kinesis;
 
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use crate::service::Service;
 const TARGET: &str = "x-amz-target";
 
 /// The operations that are counted, by service.
-pub(crate) const OPERATIONS: [fn() -> Vec<OperationName>; 1] = [kinesis::operations];
+pub(crate) const OPERATIONS: [fn() -> Vec<OperationName>; 2] = [dynamodb::operations, kinesis::operations];
 
 /// An operation of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
