@@ -40,6 +40,7 @@ pub enum Step {
         /// What tells its request from another.
         digest: u64,
         /// When it was done, in milliseconds since 1970.
+        #[serde(rename = "atMs")]
         at_ms: u64,
     },
 }
