@@ -287,7 +287,11 @@ mod tests {
 
     fn held(engine: &Engine) -> Vec<StatePart> {
         let mut parts = Vec::new();
-        engine.open_state_log(|part| Ok(parts.push(part))).expect("opened");
+        let log = engine.open_state_log(|part| {
+            parts.push(part);
+            Ok(())
+        });
+        drop(log.expect("opened"));
         parts
     }
 

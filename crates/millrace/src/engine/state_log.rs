@@ -36,7 +36,10 @@ impl Engine {
     /// log.sync_to(log.append(b"a step".to_vec())?)?;
     /// drop(log);
     /// let mut seen = Vec::new();
-    /// engine.open_state_log(|part| Ok(seen.push(part)))?;
+    /// engine.open_state_log(|part| {
+    ///     seen.push(part);
+    ///     Ok(())
+    /// })?;
     /// assert_eq!(seen, [StatePart::Steps(b"a step".to_vec())]);
     /// # engine.close()?;
     /// # Ok::<(), millrace::Error>(())

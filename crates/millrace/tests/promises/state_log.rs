@@ -16,7 +16,12 @@ fn steps(number: usize) -> Vec<u8> {
 
 fn held(engine: &Engine) -> millrace::Result<Vec<StatePart>> {
     let mut parts = Vec::new();
-    engine.open_state_log(|part| Ok(parts.push(part))).map(|_log| parts)
+    let log = engine.open_state_log(|part| {
+        parts.push(part);
+        Ok(())
+    })?;
+    drop(log);
+    Ok(parts)
 }
 
 /// A state that counts its steps: what an owner makes of a log.
