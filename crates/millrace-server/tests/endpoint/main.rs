@@ -9,6 +9,7 @@ mod door;
 mod fanout;
 mod limits;
 mod mutations;
+mod neighbours;
 mod policies;
 mod queues;
 mod records;
