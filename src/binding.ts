@@ -21,6 +21,7 @@ export {
   streamTakeRefused,
   verifyStore,
   type NativeBuckets,
+  type NativeServerOptions,
   type NativeConsumer,
   type NativeLimits,
   type NativeMessage,

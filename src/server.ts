@@ -3,7 +3,7 @@
  *
  * All of it runs on the native module's threads; no request crosses into JavaScript.
  */
-import { NativeServer, type NativeBuckets, type NativeEngine } from './binding.js'
+import { NativeServer, type NativeBuckets, type NativeEngine, type NativeServerOptions } from './binding.js'
 import { checkWhole } from './checks.js'
 import { nativeDurability } from './describe.js'
 import { invalidArgument, mappedAsync } from './errors.js'
@@ -14,6 +14,9 @@ import { nativeLimits } from './settings.js'
 const PORT_DEFAULT = 4567
 const PORT_MAX = 65_535
 const THREADS_MAX = 1_024
+/** The longest that a stream is told to be on its way, in milliseconds: an hour. */
+const PHASE_MS_MAX = 3_600_000
+const QUOTA_MAX = 0xffff_ffff
 
 /** What a server logs: lines of JSON on standard error. */
 export type ServeLog = 'off' | 'error' | 'warn' | 'info' | 'debug'
@@ -94,6 +97,33 @@ export interface ServeOptions {
    */
   readonly limits?: LimitPolicy
   /**
+   * For how long a stream or consumer that was created over the wire is told as `CREATING`, in milliseconds. It is there at
+   * once; meanwhile what the service refuses is refused.
+   * @default 0
+   */
+  readonly createStreamMs?: number
+  /**
+   * For how long a stream that was changed over the wire is told as `UPDATING`, in milliseconds.
+   * @default 0
+   */
+  readonly updateStreamMs?: number
+  /**
+   * For how long a stream or consumer that was deleted over the wire is told as `DELETING`, in milliseconds.
+   * @default 0
+   */
+  readonly deleteStreamMs?: number
+  /**
+   * How many shards all provisioned streams may have together. AWS's quota holds where `limits` are `'aws'`, a number given
+   * here always.
+   * @default 20000 in us-east-1, us-west-2 and eu-west-1, 1000 elsewhere
+   */
+  readonly shardLimit?: number
+  /**
+   * How many streams may be on demand. AWS's quota holds where `limits` are `'aws'`, a number given here always.
+   * @default 50
+   */
+  readonly onDemandStreamLimit?: number
+  /**
    * Where the buckets are that channels deliver to. They go on to deliver after the server was stopped, as long as the
    * store is open.
    * @default the folder `channels` of the store
@@ -127,24 +157,8 @@ export class Server implements AsyncDisposable {
 
   /** Starts a server on a store; `onStop` is called as it begins to stop. @internal */
   static async start(engine: NativeEngine, options: ServeOptions, onStop: (server: Server) => void): Promise<Server> {
-    const { tls = false, credentials, account, region, channels, threads } = options
-    const native = await mappedAsync(() =>
-      NativeServer.start(engine, {
-        host: options.host ?? '127.0.0.1',
-        port: checkWhole('port', options.port ?? PORT_DEFAULT, 0, PORT_MAX),
-        developmentTls: tls === true,
-        ...(typeof tls === 'object' && { certificate: tls.certificate, key: tls.key }),
-        ...(credentials !== undefined && { credentials: credentials.map(checkCredential) }),
-        ...(account !== undefined && { account }),
-        ...(region !== undefined && { region }),
-        ...(channels !== undefined && { channels: nativeChannels(channels) }),
-        ...(threads !== undefined && { threads: checkWhole('threads', threads, 1, THREADS_MAX) }),
-        ...nativeDurability(options.durability ?? 'synced'),
-        limits: nativeLimits(options.limits ?? 'aws'),
-        log: options.log ?? 'warn',
-      }),
-    )
-    return new Server(native, tls === false ? 'http' : 'https', onStop)
+    const native = await mappedAsync(() => NativeServer.start(engine, nativeOptions(options)))
+    return new Server(native, (options.tls ?? false) === false ? 'http' : 'https', onStop)
   }
 
   /** The address that it listens on. */
@@ -189,6 +203,33 @@ export class Server implements AsyncDisposable {
     } finally {
       keepAlive.release()
     }
+  }
+}
+
+function nativeOptions(options: ServeOptions): NativeServerOptions {
+  const { tls = false, credentials, account, region, channels, threads, shardLimit, onDemandStreamLimit } = options
+  const phase = (name: 'createStreamMs' | 'updateStreamMs' | 'deleteStreamMs') =>
+    checkWhole(name, options[name] ?? 0, 0, PHASE_MS_MAX)
+  return {
+    host: options.host ?? '127.0.0.1',
+    port: checkWhole('port', options.port ?? PORT_DEFAULT, 0, PORT_MAX),
+    developmentTls: tls === true,
+    ...(typeof tls === 'object' && { certificate: tls.certificate, key: tls.key }),
+    ...(credentials !== undefined && { credentials: credentials.map(checkCredential) }),
+    ...(account !== undefined && { account }),
+    ...(region !== undefined && { region }),
+    ...(channels !== undefined && { channels: nativeChannels(channels) }),
+    ...(threads !== undefined && { threads: checkWhole('threads', threads, 1, THREADS_MAX) }),
+    creatingMs: phase('createStreamMs'),
+    updatingMs: phase('updateStreamMs'),
+    deletingMs: phase('deleteStreamMs'),
+    ...(shardLimit !== undefined && { shardLimit: checkWhole('shardLimit', shardLimit, 0, QUOTA_MAX) }),
+    ...(onDemandStreamLimit !== undefined && {
+      onDemandStreamLimit: checkWhole('onDemandStreamLimit', onDemandStreamLimit, 0, QUOTA_MAX),
+    }),
+    ...nativeDurability(options.durability ?? 'synced'),
+    limits: nativeLimits(options.limits ?? 'aws'),
+    log: options.log ?? 'warn',
   }
 }
 

@@ -82,8 +82,21 @@ export interface Running {
 
 /** Starts the program and leaves it running, its standard input open, for `msMax` at the longest. */
 export function startProgram(store: string, args: readonly string[], msMax: number = CHILD_MS_MAX): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { ...process.env, MILLRACE_DATA: store },
+  return start(process.execPath, [MAIN, ...args], { env: { ...process.env, MILLRACE_DATA: store }, msMax })
+}
+
+/** How any other program is started. */
+interface StartOptions {
+  readonly cwd?: string
+  readonly env: NodeJS.ProcessEnv
+  readonly msMax: number
+}
+
+/** Starts any program and leaves it running, its standard input open. */
+export function start(program: string, args: readonly string[], { cwd, env, msMax }: StartOptions): Running {
+  const child = spawn(program, args, {
+    cwd,
+    env,
     stdio: ['pipe', 'pipe', 'pipe'],
     // What a test forgets must not outlive it.
     timeout: msMax,

@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import {
   CreateStreamCommand,
   DeleteStreamCommand,
+  DescribeLimitsCommand,
   DescribeStreamSummaryCommand,
   GetRecordsCommand,
   GetShardIteratorCommand,
+  IncreaseStreamRetentionPeriodCommand,
   KinesisClient,
   ListShardsCommand,
   ListStreamsCommand,
@@ -15,6 +17,8 @@ import {
   PutRecordsCommand,
   RegisterStreamConsumerCommand,
   SubscribeToShardCommand,
+  waitUntilStreamExists,
+  waitUntilStreamNotExists,
   type KinesisClientConfig,
 } from '@aws-sdk/client-kinesis'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
@@ -199,6 +203,47 @@ describe('the AWS SDK for JavaScript', () => {
   })
 })
 
+describe('states and quotas', () => {
+  test('waiters of the SDK see a stream come and go', async () => {
+    const { server } = await served({ createStreamMs: 300, updateStreamMs: 300, deleteStreamMs: 300 })
+    const kinesis = client(server.url)
+    const stream = { StreamName: 'clicks' }
+    const status = async () => {
+      const { StreamDescriptionSummary } = await kinesis.send(new DescribeStreamSummaryCommand(stream))
+      return StreamDescriptionSummary?.StreamStatus
+    }
+    const waiter = { client: kinesis, minDelay: 1, maxDelay: 1, maxWaitTime: 20 }
+    await kinesis.send(new CreateStreamCommand({ ...stream, ShardCount: 1 }))
+    expect(await status()).toBe('CREATING')
+    await waitUntilStreamExists(waiter, stream)
+    await kinesis.send(new IncreaseStreamRetentionPeriodCommand({ ...stream, RetentionPeriodHours: 48 }))
+    expect(await status()).toBe('UPDATING')
+    await expect(kinesis.send(new DeleteStreamCommand(stream))).rejects.toMatchObject({
+      name: 'ResourceInUseException',
+    })
+    await waitUntilStreamExists(waiter, stream)
+    await kinesis.send(new DeleteStreamCommand(stream))
+    expect(await status()).toBe('DELETING')
+    await waitUntilStreamNotExists(waiter, stream)
+  })
+
+  test('an account has so many shards, and says what is wrong with a quota', async () => {
+    const { store, server } = await served({ shardLimit: 2, onDemandStreamLimit: 0 })
+    const kinesis = client(server.url)
+    await kinesis.send(new CreateStreamCommand({ StreamName: 'a', ShardCount: 2 }))
+    const limits = await kinesis.send(new DescribeLimitsCommand({}))
+    expect(limits).toMatchObject({ ShardLimit: 2, OpenShardCount: 2, OnDemandStreamCountLimit: 0 })
+    for (const more of [{ ShardCount: 1 }, { StreamModeDetails: { StreamMode: 'ON_DEMAND' as const } }]) {
+      const refused = kinesis.send(new CreateStreamCommand({ StreamName: 'b', ...more }))
+      await expect(refused).rejects.toMatchObject({ name: 'LimitExceededException' })
+    }
+    for (const wrong of [{ shardLimit: -1 }, { onDemandStreamLimit: 0.5 }, { createStreamMs: 3_600_001 }]) {
+      const [name = ''] = Object.keys(wrong)
+      await expect(store.serve({ port: 0, ...wrong })).rejects.toThrow(`${name}: expected a whole number`)
+    }
+  })
+})
+
 describe('a server', () => {
   test('stops with its store, and its port is free again', async () => {
     const { store, server } = await served()
@@ -332,6 +377,17 @@ describe('millrace serve', () => {
         stderr: expect.stringMatching(message),
       })
     }
+  })
+
+  test('tells of states and holds to quotas by its flags', async () => {
+    const flags = ['--create-stream-ms', '60000', '--shard-limit', '1', '--on-demand-stream-limit', '7']
+    const { url } = await program(emptyFolder(), ...flags)
+    const kinesis = client(url)
+    await kinesis.send(new CreateStreamCommand({ StreamName: 'clicks', ShardCount: 1 }))
+    const { StreamDescriptionSummary } = await kinesis.send(new DescribeStreamSummaryCommand({ StreamName: 'clicks' }))
+    expect(StreamDescriptionSummary?.StreamStatus).toBe('CREATING')
+    const limits = await kinesis.send(new DescribeLimitsCommand({}))
+    expect(limits).toMatchObject({ ShardLimit: 1, OpenShardCount: 1, OnDemandStreamCountLimit: 7 })
   })
 
   test('logs every answer where it is told to, whatever the protocol', async () => {

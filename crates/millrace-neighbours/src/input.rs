@@ -102,22 +102,19 @@ impl<T, const N: usize> Few<T, N> {
         self.length
     }
 
-    /// Whether more than `N` were given.
+    /// Whether more than `N` were given, or a form has numbered them with a gap.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.length > N
+        self.length > self.items.len()
     }
 }
 
-impl<T: Default + Clone, const N: usize> Few<T, N> {
-    /// The item of this number, counted from 1, with those before it; none where it is behind `N`.
+impl<T: Default, const N: usize> Few<T, N> {
+    /// The item of this number, counted from 1, which is there or the next; none where it is behind `N`, or leaves a gap.
     pub(crate) fn at(&mut self, number: usize) -> Option<&mut T> {
         self.length = self.length.max(number);
-        if number > N {
-            return None;
-        }
-        if self.items.len() < number {
-            self.items.resize(number, T::default());
+        if number == self.items.len() + 1 && number <= N {
+            self.items.push(T::default());
         }
         self.items.get_mut(number.checked_sub(1)?)
     }

@@ -117,12 +117,15 @@ impl Metric {
                 lists.extend(of_entity.metric_data.as_ref().map(|data| (path, data)));
             }
         }
-        let count: usize = lists.iter().map(|(_, data)| data.length()).sum();
+        let count = lists.iter().map(|(_, data)| data.length()).fold(0, usize::saturating_add);
         if count == 0 {
             return Err(combination("At least one of the parameters must be specified.".to_owned()));
         }
         if count > METRICS_MAX {
             return Err(too_many("MetricData", METRICS_MAX));
+        }
+        for (path, data) in &lists {
+            check_size(path, data)?;
         }
         let all = lists.iter().flat_map(|(path, data)| {
             let numbered = data.items().iter().enumerate();
@@ -282,17 +285,28 @@ fn text<'a>(path: &str, given: Option<&'a str>, bytes_max: usize) -> Result<&'a 
 }
 
 fn check_size<T, const N: usize>(path: &str, list: &Few<T, N>) -> Result<(), Fault> {
-    if list.is_over() { Err(too_many(path, N)) } else { Ok(()) }
+    match (list.is_over(), list.length() > N) {
+        (false, _) => Ok(()),
+        (true, true) => Err(too_many(path, N)),
+        (true, false) => {
+            let message = format!("The members of {path} must be numbered without a gap.");
+            Err(Fault::new(FaultName::InvalidParameterValue, message))
+        }
+    }
 }
 
 fn missing(path: &str) -> Fault {
     Fault::new(FaultName::MissingParameter, format!("The parameter {path} is required."))
 }
 
-/// The value is shown up to 255 characters.
+/// A text as messages show it: up to 255 characters.
+pub(crate) fn shown(text: &str) -> &str {
+    text.char_indices().nth(NAME_BYTES_MAX).map_or(text, |(end, _)| &text[..end])
+}
+
 fn invalid_value(path: &str, value: &str) -> Fault {
-    let shown: String = value.chars().take(NAME_BYTES_MAX).collect();
-    Fault::new(FaultName::InvalidParameterValue, format!("The value {shown} for parameter {path} is invalid."))
+    let value = shown(value);
+    Fault::new(FaultName::InvalidParameterValue, format!("The value {value} for parameter {path} is invalid."))
 }
 
 fn too_many(path: &str, most: usize) -> Fault {

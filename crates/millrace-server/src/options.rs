@@ -34,6 +34,10 @@ pub struct ServerOptions {
     /// What the shards of streams that are created over the wire take and give a second, and whether calls are counted as
     /// AWS counts them. Default: as AWS publishes it.
     pub limits: LimitPolicy,
+    /// How long streams and consumers are told as being created, changed or deleted. Default: not at all.
+    pub phases: PhaseDurations,
+    /// What the account may have. Default: what AWS gives, which is enforced where `limits` are AWS's.
+    pub quotas: QuotaOptions,
     /// What is logged to standard error. Default: what went wrong, and the start and the stop.
     pub log: LogLevel,
     /// The time. Default: the system's.
@@ -56,6 +60,8 @@ impl Default for ServerOptions {
             bounds: Bounds::default(),
             durability: StreamConfig::default().durability,
             limits: LimitPolicy::Aws,
+            phases: PhaseDurations::default(),
+            quotas: QuotaOptions::default(),
             log: LogLevel::Info,
             clock: Arc::new(SystemClock),
             buckets: Buckets::Store,
@@ -129,6 +135,28 @@ impl Default for Bounds {
             request_ms: 30_000,
         }
     }
+}
+
+/// How long streams and consumers are told as being created, changed or deleted, in milliseconds each. What is asked for
+/// is done at once; meanwhile what the service refuses is refused. Default: 0, which is not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhaseDurations {
+    /// `CREATING`.
+    pub creating_ms: u64,
+    /// `UPDATING`, which streams alone pass through.
+    pub updating_ms: u64,
+    /// `DELETING`.
+    pub deleting_ms: u64,
+}
+
+/// What the account may have in its region. What is given is enforced whatever the limits are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaOptions {
+    /// How many shards all provisioned streams may have together. Default: 20,000 in us-east-1, us-west-2 and eu-west-1,
+    /// 1,000 elsewhere.
+    pub shards: Option<u32>,
+    /// How many streams may be on demand. Default: 50.
+    pub on_demand_streams: Option<u32>,
 }
 
 /// What is logged.

@@ -25,6 +25,8 @@ use crate::door::Door;
 use crate::error::StartError;
 use crate::keys::token_key;
 use crate::options::{Buckets, Credentials, ServerOptions, Tls};
+use crate::phases::Phases;
+use crate::quotas::Quotas;
 use crate::rates::Rates;
 use crate::service::Service;
 use crate::streams::Streams;
@@ -86,6 +88,9 @@ impl Server {
             custom_metrics: CustomMetrics::default(),
             clock: options.clock,
             tokens: token_key(engine.directory())?,
+            quotas: Quotas::new(options.quotas, &options.region, &options.limits),
+            stream_phases: Phases::new(options.phases),
+            consumer_phases: Phases::new(options.phases),
             account: options.account,
             region: options.region,
             durability: options.durability,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millrace::clock::Clock;
 use millrace::limits::LimitPolicy;
-use millrace::{Durability, Engine, Kind};
+use millrace::{Consumer, Durability, Engine, Kind};
 use millrace_kinesis::{ErrorName, Format, Operation, ServiceError, StreamArn, Structure, TokenKey, decode, validate};
 use tokio::sync::watch;
 
@@ -14,7 +14,9 @@ use crate::counters::Counters;
 use crate::custom_metrics::CustomMetrics;
 use crate::error::{exceeded, of_engine};
 use crate::operations;
+use crate::phases::{Phase, Phases};
 use crate::prometheus;
+use crate::quotas::Quotas;
 use crate::rates::Rates;
 use crate::streams::{OpenStream, Streams};
 
@@ -46,6 +48,12 @@ pub(crate) struct Service {
     pub limits: LimitPolicy,
     /// How often operations may be called; none where calls are not counted.
     pub rates: Option<Rates>,
+    /// What the account may have.
+    pub quotas: Quotas,
+    /// What streams pass through, by name.
+    pub stream_phases: Phases<Arc<OpenStream>>,
+    /// What their consumers pass through, by [`consumer_key`]; those that are gone with the number of their stream.
+    pub consumer_phases: Phases<(u64, Consumer)>,
     /// Whether the server is being stopped.
     pub stopping: watch::Receiver<bool>,
 }
@@ -123,7 +131,63 @@ impl Service {
 
     /// The stream that a request is about.
     pub async fn stream_of(&self, request: &Structure) -> Result<Arc<OpenStream>, ServiceError> {
-        self.stream_named(self.stream_name(request.str("StreamName"), request.str("StreamARN"))?).await
+        self.stream_named(self.name_of(request)?).await
+    }
+
+    /// The stream that a request is to change: it has to be `ACTIVE`.
+    pub async fn stream_to_change(&self, request: &Structure) -> Result<Arc<OpenStream>, ServiceError> {
+        let name = self.name_of(request)?;
+        self.admit(name, &[Phase::Creating, Phase::Updating, Phase::Deleting])?;
+        self.stream_named(name).await
+    }
+
+    /// The stream of a name, which is to be there as a whole: `ACTIVE` or `UPDATING`.
+    pub async fn whole_stream(&self, name: &str) -> Result<Arc<OpenStream>, ServiceError> {
+        self.admit(name, &[Phase::Creating, Phase::Deleting])?;
+        self.stream_named(name).await
+    }
+
+    /// The stream of a name for its records: while it is `CREATING` or `DELETING` there is none.
+    pub async fn stream_with_records(&self, name: &str) -> Result<Arc<OpenStream>, ServiceError> {
+        match self.phase_of(name) {
+            None | Some(Phase::Updating) => self.stream_named(name).await,
+            Some(Phase::Creating | Phase::Deleting) => Err(not_found(name, &self.account)),
+        }
+    }
+
+    /// The stream that a request is about, to be described: one that is `DELETING` too. And what it passes through.
+    pub async fn stream_to_describe(
+        &self,
+        request: &Structure,
+    ) -> Result<(Arc<OpenStream>, Option<Phase>), ServiceError> {
+        let name = self.name_of(request)?;
+        let open = match self.stream_phases.gone(name, self.clock.monotonic_ms()) {
+            Some(gone) => gone,
+            None => self.stream_named(name).await?,
+        };
+        Ok((open, self.phase_of(name)))
+    }
+
+    fn name_of<'r>(&self, request: &'r Structure) -> Result<&'r str, ServiceError> {
+        self.stream_name(request.str("StreamName"), request.str("StreamARN"))
+    }
+
+    /// What a stream passes through.
+    pub fn phase_of(&self, stream: &str) -> Option<Phase> {
+        self.stream_phases.of(stream, self.clock.monotonic_ms())
+    }
+
+    fn admit(&self, stream: &str, refused: &[Phase]) -> Result<(), ServiceError> {
+        let phase = self.phase_of(stream).filter(|phase| refused.contains(phase));
+        let Some(phase) = phase else { return Ok(()) };
+        let (account, state) = (&self.account, Phase::told(Some(phase)));
+        let message = format!("Stream {stream} under account {account} not ACTIVE, instead in state {state}");
+        Err(ServiceError::new(ErrorName::ResourceInUse, message))
+    }
+
+    /// A stream was changed.
+    pub fn updated(&self, stream: &str) {
+        self.stream_phases.updated(stream, self.clock.monotonic_ms());
     }
 
     /// The stream of a name.
@@ -131,19 +195,27 @@ impl Service {
         self.streams.get(name).await.map_err(|error| self.of_stream(name, &error))
     }
 
+    /// There is a stream of this name already.
+    pub fn already_exists(&self, name: &str) -> ServiceError {
+        let message = format!("Stream {name} under account {} already exists.", self.account);
+        ServiceError::new(ErrorName::ResourceInUse, message)
+    }
+
     /// An error of the engine about a stream, in the service's words where it has some.
     pub fn of_stream(&self, name: &str, error: &millrace::Error) -> ServiceError {
         let account = &self.account;
         match error.kind() {
             Kind::StreamNotFound | Kind::StreamDeleting => not_found(name, account),
-            Kind::StreamExists => {
-                let message = format!("Stream {name} under account {account} already exists.");
-                ServiceError::new(ErrorName::ResourceInUse, message)
-            }
+            Kind::StreamExists => self.already_exists(name),
             Kind::ThroughputExceeded => exceeded(account, error),
             _ => of_engine(error),
         }
     }
+}
+
+/// By what the phases of a consumer are found.
+pub(crate) fn consumer_key(stream: u64, consumer: &str) -> String {
+    format!("{stream}/{consumer}")
 }
 
 /// There is no stream of this name.

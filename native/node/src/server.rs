@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millrace::{Error, Kind, Result};
-use millrace_server::{BucketEndpoint, Buckets, Credential, Credentials, LogLevel, Server, ServerOptions, Tls};
+use millrace_server::{
+    BucketEndpoint, Buckets, Credential, Credentials, LogLevel, PhaseDurations, QuotaOptions, Server, ServerOptions,
+    Tls,
+};
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 
@@ -82,6 +85,16 @@ pub struct NativeServerOptions {
     pub interval_ms: u32,
     /// What the shards of such streams take and give a second, and whether calls are counted as AWS counts them.
     pub limits: NativeLimits,
+    /// For how long what was created is told as `CREATING`, in milliseconds.
+    pub creating_ms: u32,
+    /// For how long a stream that was changed is told as `UPDATING`, in milliseconds.
+    pub updating_ms: u32,
+    /// For how long what was deleted is told as `DELETING`, in milliseconds.
+    pub deleting_ms: u32,
+    /// How many shards provisioned streams may have together; absent is AWS's quota.
+    pub shard_limit: Option<u32>,
+    /// How many streams may be on demand; absent is AWS's quota.
+    pub on_demand_stream_limit: Option<u32>,
     /// Where the buckets are that channels deliver to; absent is a folder of the store.
     pub channels: Option<NativeBuckets>,
     /// What is logged: `off`, `error`, `warn`, `info` or `debug`.
@@ -107,6 +120,12 @@ impl NativeServerOptions {
             region: self.region.unwrap_or(default.region),
             durability: durability(&self.durability, self.interval_ms)?,
             limits: self.limits.into_engine()?,
+            phases: PhaseDurations {
+                creating_ms: self.creating_ms.into(),
+                updating_ms: self.updating_ms.into(),
+                deleting_ms: self.deleting_ms.into(),
+            },
+            quotas: QuotaOptions { shards: self.shard_limit, on_demand_streams: self.on_demand_stream_limit },
             buckets: self.channels.map_or(Ok(default.buckets), NativeBuckets::into_server)?,
             log: log_level(&self.log)?,
             threads: self.threads.map(|threads| threads as usize),

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { Option, type Command } from 'commander'
 import type { Durability, LimitPolicy, ServeChannels, ServeLog, ServeOptions } from '../../index.js'
-import { durability, limits, LIMITS_FORMS, portNumber } from '../arguments.js'
+import { durability, limits, LIMITS_FORMS, portNumber, wholeNumber } from '../arguments.js'
 import type { Register } from '../command.js'
 import { readCredentials } from '../credentials.js'
 import { CommandFailure } from '../exit.js'
@@ -34,6 +34,19 @@ export function registerServe(program: Command, register: Register): void {
       `of streams that clients create: ${LIMITS_FORMS}, off, or a file of JSON with such numbers (default: aws)`,
       givenLimits,
     )
+    .option('--create-stream-ms <ms>', 'tell what was created as CREATING for so long (default: 0)', wholeNumber)
+    .option(
+      '--update-stream-ms <ms>',
+      'tell streams that were changed as UPDATING for so long (default: 0)',
+      wholeNumber,
+    )
+    .option('--delete-stream-ms <ms>', 'tell what was deleted as DELETING for so long (default: 0)', wholeNumber)
+    .option(
+      '--shard-limit <count>',
+      "shards of all provisioned streams (default: AWS's quota, with --limits aws)",
+      wholeNumber,
+    )
+    .option('--on-demand-stream-limit <count>', 'on-demand streams (default: 50, with --limits aws)', wholeNumber)
     .option('--channels-directory <dir>', 'deliver channels there, a folder a bucket (default: channels in the store)')
     .option('--channels-endpoint <url>', 'deliver channels to the buckets of this endpoint, which speaks S3')
     .option('--channels-credentials <file>', 'sign what goes to --channels-endpoint by the first key of this file')
@@ -62,6 +75,11 @@ interface ServeFlags extends CommonOptions {
   readonly region?: string
   readonly durability?: Durability
   readonly limits?: LimitPolicy
+  readonly createStreamMs?: number
+  readonly updateStreamMs?: number
+  readonly deleteStreamMs?: number
+  readonly shardLimit?: number
+  readonly onDemandStreamLimit?: number
   readonly channelsDirectory?: string
   readonly channelsEndpoint?: string
   readonly channelsCredentials?: string
@@ -95,7 +113,8 @@ function givenLimits(text: string): LimitPolicy {
 
 /** The flags that were given, as options of `serve`. */
 function given(flags: ServeFlags): ServeOptions {
-  const { port, host, account, region, limits, log } = flags
+  const { port, host, account, region, durability, limits, log } = flags
+  const { createStreamMs, updateStreamMs, deleteStreamMs, shardLimit, onDemandStreamLimit } = flags
   const files = flags.cert !== undefined && flags.key !== undefined
   if (!files && (flags.cert ?? flags.key) !== undefined) {
     throw new CommandFailure('ERR_USAGE', 'expected --cert and --key together')
@@ -103,7 +122,8 @@ function given(flags: ServeFlags): ServeOptions {
   const tls = files ? { certificate: flags.cert, key: flags.key } : flags.tls
   const credentials = flags.credentials === undefined ? undefined : readCredentials(flags.credentials)
   const channels = givenChannels(flags)
-  const options = { port, host, account, region, durability: flags.durability, limits, log, tls, credentials, channels }
+  const states = { createStreamMs, updateStreamMs, deleteStreamMs, shardLimit, onDemandStreamLimit }
+  const options = { port, host, account, region, durability, limits, log, tls, credentials, channels, ...states }
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 

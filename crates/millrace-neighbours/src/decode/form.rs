@@ -7,6 +7,7 @@ use millrace_kinesis::parse_basic_iso;
 use super::{check_length, malformed};
 use crate::fault::{Fault, FaultName};
 use crate::input::{Datum, Double, Few, Moment, PutMetricData, StatisticSet};
+use crate::metric::shown;
 
 /// The most parameters of a request: far above the largest that the service takes, which has 150 values and as many counts.
 const PARAMETERS_MAX: usize = 100_000;
@@ -136,7 +137,8 @@ impl Parameter<'_> {
     }
 
     fn invalid(&self, expected: &str) -> Fault {
-        let message = format!("The parameter {} must be {expected}, got {:?}.", self.name, self.value);
+        let (name, value) = (shown(self.name), shown(self.value));
+        let message = format!("The parameter {name} must be {expected}, got {value:?}.");
         Fault::new(FaultName::InvalidParameterValue, message)
     }
 }

@@ -94,6 +94,8 @@ fn a_number_in_a_name_costs_no_memory() {
     let data = given.metric_data.expect("there are metrics");
     assert_eq!((data.items().len(), data.length()), (1, 1_000_000_000));
     assert!(data.is_over());
+    let gap = of_form(b"MetricData.member.1.Value=1&MetricData.member.3.Value=1").expect("a form").metric_data;
+    assert!(gap.is_some_and(|data| data.items().len() == 1 && data.is_over()));
     // An array that says that it holds 2^62 items.
     assert!(cbor(b"\xa1\x6aMetricData\x9b\x40\x00\x00\x00\x00\x00\x00\x00").is_err());
     let many = vec!["{}"; METRICS_MAX + 5].join(",");

@@ -17,11 +17,12 @@ const WARM_MIB_MAX: i64 = 10_240;
 
 /// UpdateStreamWarmThroughput. The stream has the shards for it when this is answered.
 pub(crate) async fn update_warm_throughput(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let open = service.stream_to_change(request).await?;
     let name = open.stream.name().to_owned();
     let mode = open.stream.describe().config.mode;
     let wanted = warm_wanted(service, mode, request)?.unwrap_or_default();
     warm(service, &name, wanted).await?;
+    service.updated(&name);
     let answer = Structure::new()
         .with("StreamARN", service.arn(&name).to_string())
         .with("StreamName", name.as_str())
@@ -70,10 +71,11 @@ pub(crate) fn told_warm(description: &StreamDescription) -> Structure {
 
 /// UpdateStreamRecordDistributionStrategy.
 pub(crate) async fn update_distribution(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let name = service.stream_of(request).await?.stream.name().to_owned();
+    let name = service.stream_to_change(request).await?.stream.name().to_owned();
     let (engine, of, distribution) = (Arc::clone(&service.engine), name.clone(), distribution_of(request));
     let set = blocking(move || engine.set_record_distribution(&of, distribution)).await;
     set.map_err(|error| service.of_stream(&name, &error))?;
+    service.updated(&name);
     done()
 }
 

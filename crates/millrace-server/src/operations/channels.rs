@@ -39,7 +39,7 @@ pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outco
     let (Some(configuration), None) = (configured.next(), configured.next()) else {
         return Err(invalid("StreamConfigurationList must name one stream."));
     };
-    let open = service.stream_named(service.stream_name(None, configuration.str("StreamARN"))?).await?;
+    let open = service.whole_stream(service.stream_name(None, configuration.str("StreamARN"))?).await?;
     let mut notes =
         Notes::from([(ROLE.to_owned(), request.str("ServiceExecutionRoleARN").unwrap_or_default().to_owned())]);
     note_logs(&mut notes, request);

@@ -22,10 +22,11 @@ pub(crate) async fn stop(service: &Arc<Service>, request: &Structure) -> Outcome
 }
 
 async fn set(service: &Arc<Service>, request: &Structure, key: Option<String>) -> Outcome {
-    let name = service.stream_of(request).await?.stream.name().to_owned();
+    let name = service.stream_to_change(request).await?.stream.name().to_owned();
     let (engine, of) = (Arc::clone(&service.engine), name.clone());
     let set = blocking(move || engine.set_encryption_key(&of, key)).await;
     set.map_err(|error| service.of_stream(&name, &error))?;
+    service.updated(&name);
     done()
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn get_shard_iterator(service: &Arc<Service>, request: &Structu
     let shard_id = request.str("ShardId").unwrap_or_default();
     let shard = shard_number(shard_id).ok_or_else(|| shards::could_not_find(service, shard_id, stream_name))?;
     let missing = || shards::does_not_exist(service, shard, stream_name);
-    let open = service.stream_named(stream_name).await.map_err(|error| match error.name {
+    let open = service.stream_with_records(stream_name).await.map_err(|error| match error.name {
         ErrorName::ResourceNotFound => missing(),
         _ => error,
     })?;
@@ -139,7 +139,7 @@ pub(crate) async fn get_records(service: &Arc<Service>, format: Format, request:
     {
         return Err(invalid("Invalid ShardIterator."));
     }
-    let open = service.stream_named(&stream).await.map_err(|error| match error.name {
+    let open = service.stream_with_records(&stream).await.map_err(|error| match error.name {
         ErrorName::ResourceNotFound => missing(),
         _ => error,
     })?;

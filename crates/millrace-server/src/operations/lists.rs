@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use millrace::capacity::CapacityMode;
-use millrace::{StreamConfig, StreamStatus, StreamSummary};
+use millrace::{StreamDescription, StreamStatus, StreamSummary};
 use millrace_kinesis::{PageToken, Structure, Value};
 
 use super::streams::told_mode;
 use crate::error::of_engine;
+use crate::phases::Phase;
+use crate::quotas::Usage;
 use crate::service::{Outcome, Service};
 
 /// How many streams a page has where the caller does not say.
 const PAGE: usize = 100;
-/// How many streams may scale by demand, as the service has it by default.
-const ON_DEMAND_STREAMS_MAX: u32 = 50;
 
 /// ListStreams, by name.
 pub(crate) fn list_streams(service: &Arc<Service>, request: &Structure) -> Outcome {
@@ -24,6 +23,8 @@ pub(crate) fn list_streams(service: &Arc<Service>, request: &Structure) -> Outco
     };
     let page = request.integer("Limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE);
     let mut streams = service.engine.list_streams().map_err(|error| of_engine(&error))?;
+    let gone = service.stream_phases.all_gone(service.clock.monotonic_ms());
+    streams.extend(gone.iter().map(|open| summary_of_gone(open.stream.describe())));
     streams.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let mut rest = streams.iter().filter(|stream| after.as_ref().is_none_or(|after| stream.name > *after));
     let listed: Vec<&StreamSummary> = rest.by_ref().take(page).collect();
@@ -43,26 +44,30 @@ pub(crate) fn list_streams(service: &Arc<Service>, request: &Structure) -> Outco
 
 fn summary(service: &Service, stream: &StreamSummary) -> Structure {
     let status = match stream.status {
-        StreamStatus::Active => "ACTIVE",
-        StreamStatus::Deleting => "DELETING",
+        StreamStatus::Active => service.phase_of(&stream.name),
+        StreamStatus::Deleting => Some(Phase::Deleting),
     };
     Structure::new()
         .with("StreamName", stream.name.as_str())
         .with("StreamARN", service.arn(&stream.name).to_string())
-        .with("StreamStatus", status)
+        .with("StreamStatus", Phase::told(status))
         .with("StreamModeDetails", told_mode(stream.config.mode))
         .with("StreamCreationTimestamp", Value::Timestamp(i64::try_from(stream.created_ms).unwrap_or(i64::MAX)))
 }
 
+/// A stream that is gone and still told of, as the engine lists those that are being deleted.
+fn summary_of_gone(description: StreamDescription) -> StreamSummary {
+    let StreamDescription { name, id, created_ms, config, .. } = description;
+    StreamSummary { name, id, status: StreamStatus::Deleting, created_ms, open_shards: 0, config }
+}
+
 /// DescribeLimits.
 pub(crate) fn describe_limits(service: &Arc<Service>) -> Outcome {
-    let streams = service.engine.list_streams().map_err(|error| of_engine(&error))?;
-    let shards: u32 = streams.iter().map(|stream| stream.open_shards).fold(0, u32::saturating_add);
-    let on_demand = streams.iter().filter(|stream| stream.config.mode == CapacityMode::OnDemand).count();
+    let Usage { shards, on_demand_streams } = Usage::of(service)?;
     let answer = Structure::new()
-        .with("ShardLimit", *StreamConfig::SHARDS.end())
+        .with("ShardLimit", service.quotas.shards())
         .with("OpenShardCount", shards)
-        .with("OnDemandStreamCount", i64::try_from(on_demand).unwrap_or(i64::MAX))
-        .with("OnDemandStreamCountLimit", ON_DEMAND_STREAMS_MAX);
+        .with("OnDemandStreamCount", on_demand_streams)
+        .with("OnDemandStreamCountLimit", service.quotas.on_demand_streams());
     Ok(answer.into())
 }

@@ -26,10 +26,11 @@ pub(crate) async fn disable(service: &Arc<Service>, request: &Structure) -> Outc
 type Change = fn(&Engine, &str, &BTreeSet<ShardMetric>) -> millrace::Result<Monitored>;
 
 async fn change(service: &Arc<Service>, request: &Structure, change: Change) -> Outcome {
-    let name = service.stream_of(request).await?.stream.name().to_owned();
+    let name = service.stream_to_change(request).await?.stream.name().to_owned();
     let (engine, of, metrics) = (Arc::clone(&service.engine), name.clone(), named(request));
     let changed = blocking(move || change(&engine, &of, &metrics)).await;
     let Monitored { before, after } = changed.map_err(|error| service.of_stream(&name, &error))?;
+    service.updated(&name);
     let answer = Structure::new()
         .with("StreamName", name.as_str())
         .with("CurrentShardLevelMetrics", told(&before))

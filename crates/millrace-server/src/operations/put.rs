@@ -24,7 +24,7 @@ const CALL_BYTES_MAX: usize = 10 << 20;
 pub(crate) async fn put_records(service: &Arc<Service>, call: &Call) -> Outcome {
     let request = PutRecords::read(call.format, &call.body)?;
     let name = service.stream_name(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
-    let open = service.stream_named(name).await?;
+    let open = service.stream_with_records(name).await?;
     let bytes = request.bytes();
     if bytes > CALL_BYTES_MAX {
         return Err(invalid("Records size exceeds 10 MB limit"));
@@ -55,7 +55,8 @@ pub(crate) async fn put_records(service: &Arc<Service>, call: &Call) -> Outcome 
 
 /// PutRecord.
 pub(crate) async fn put_record(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let name = service.stream_name(request.str("StreamName"), request.str("StreamARN"))?;
+    let open = service.stream_with_records(name).await?;
     let key = request.str("PartitionKey").or(spread_key(&open)).ok_or_else(|| key_is_missing(""))?;
     let hash_key = request.str("ExplicitHashKey").map(hash_key).transpose()?;
     if let Some(number) = request.str("SequenceNumberForOrdering") {

@@ -33,7 +33,7 @@ pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outco
     let (Some(configuration), None) = (configured.next(), configured.next()) else {
         return Err(invalid("StreamConfigurationList must name one stream."));
     };
-    let open = service.stream_named(service.stream_name(None, configuration.str("StreamARN"))?).await?;
+    let open = service.whole_stream(service.stream_name(None, configuration.str("StreamARN"))?).await?;
     if lookup(service, &name)?.is_some() {
         let message = format!("Queue {name} under account {} already exists.", service.account);
         return Err(ServiceError::new(ErrorName::ResourceInUse, message));

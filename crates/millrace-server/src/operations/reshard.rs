@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millrace::Kind;
+use millrace::capacity::CapacityMode;
 use millrace::shard::{HashKey, Shard, ShardId};
 use millrace_kinesis::{ErrorName, ServiceError, Structure, shard_name};
 
@@ -12,7 +13,7 @@ use crate::streams::{OpenStream, blocking};
 
 /// SplitShard.
 pub(crate) async fn split(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let open = service.stream_to_change(request).await?;
     let shard = open_shard(service, &open, request.str("ShardToSplit").unwrap_or_default())?;
     let text = request.str("NewStartingHashKey").unwrap_or_default();
     // What has more than 128 bits lies behind the end of every shard.
@@ -25,13 +26,17 @@ pub(crate) async fn split(service: &Arc<Service>, request: &Structure) -> Outcom
             shard.range.start, shard.range.end
         ))
     })?;
+    let _turn = service.quotas.turn().await;
+    if open.stream.describe().config.mode == CapacityMode::Provisioned {
+        service.quotas.admit_shards(service, 1)?;
+    }
     change(service, &open, move |open| open.stream.split_shard(shard.id, Some(HashKey(at))).map(drop)).await?;
     done()
 }
 
 /// MergeShards.
 pub(crate) async fn merge(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let open = service.stream_to_change(request).await?;
     let one = open_shard(service, &open, request.str("ShardToMerge").unwrap_or_default())?;
     let other = open_shard(service, &open, request.str("AdjacentShardToMerge").unwrap_or_default())?;
     let adjoin = one.range.end.checked_add(1) == Some(other.range.start)
@@ -50,15 +55,18 @@ pub(crate) async fn merge(service: &Arc<Service>, request: &Structure) -> Outcom
 
 /// UpdateShardCount.
 pub(crate) async fn update_count(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let open = service.stream_to_change(request).await?;
     let present = open.stream.describe().shards.iter().filter(|shard| shard.is_open()).count();
     let target = request.integer("TargetShardCount").unwrap_or_default();
     let count = u32::try_from(target).unwrap_or(u32::MAX);
+    let present = i64::try_from(present).unwrap_or(i64::MAX);
+    let _turn = service.quotas.turn().await;
+    service.quotas.admit_shards(service, target.saturating_sub(present))?;
     change(service, &open, move |open| open.stream.update_shard_count(count).map(drop)).await?;
     let name = open.stream.name();
     let answer = Structure::new()
         .with("StreamName", name)
-        .with("CurrentShardCount", i64::try_from(present).unwrap_or(i64::MAX))
+        .with("CurrentShardCount", present)
         .with("TargetShardCount", target)
         .with("StreamARN", service.arn(name).to_string());
     Ok(answer.into())
@@ -76,7 +84,9 @@ async fn change(
         // What one call asks that the service's quotas do not allow.
         Kind::LimitExceeded => ServiceError::new(ErrorName::LimitExceeded, error.message()),
         _ => service.of_stream(open.stream.name(), &error),
-    })
+    })?;
+    service.updated(open.stream.name());
+    Ok(())
 }
 
 /// The shard that a caller means, which must be open.

@@ -121,14 +121,15 @@ pub(crate) async fn list(service: &Arc<Service>, request: &Structure) -> Outcome
         (None, false) => return Err(invalid("Either NextToken or StreamName should be provided.")),
         (Some(_), true) => return Err(invalid("NextToken and StreamName cannot be provided together.")),
         (None, true) => {
-            let open = service.stream_of(request).await?;
+            let name = service.stream_name(request.str("StreamName"), request.str("StreamARN"))?;
+            let open = service.whole_stream(name).await?;
             let wanted = Wanted::of(service, &open, request)?;
             (open, wanted)
         }
         (Some(token), false) => {
             let token = PageToken::open(&service.tokens, OPERATION, token, service.now_ms())?;
             let (name, id) = &token.stream;
-            let open = service.stream_named(name).await?;
+            let open = service.whole_stream(name).await?;
             if open.id != *id {
                 return Err(not_found(name, &service.account));
             }

@@ -7,6 +7,7 @@ use millrace::{Retention, StreamConfig, StreamDescription};
 use millrace_kinesis::{Encryption, ErrorName, ServiceError, Structure, Value, shard_number};
 
 use super::{capacity, done, invalid, monitoring, shards, tags};
+use crate::phases::Phase;
 use crate::service::{Outcome, Service};
 use crate::streams::blocking;
 
@@ -29,9 +30,9 @@ pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outco
             return Err(invalid("ShardCount is required for a stream in PROVISIONED mode."));
         }
     };
-    let most = *StreamConfig::SHARDS.end();
-    let shards = u32::try_from(shards).ok().filter(|shards| *shards <= most);
-    let shards = shards.ok_or_else(|| shard_limit(service, request.integer("ShardCount").unwrap_or_default()))?;
+    let _turn = service.quotas.turn().await;
+    admit(service, &name, mode, shards).await?;
+    let shards = u32::try_from(shards).unwrap_or(u32::MAX);
     let warm = capacity::warm_wanted(service, mode, request)?;
     let record_kib = request.integer("MaxRecordSizeInKiB").and_then(|kib| u32::try_from(kib).ok());
     let default = StreamConfig::default();
@@ -50,10 +51,29 @@ pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outco
     blocking(move || engine.create_stream(&wanted, config).map(drop))
         .await
         .map_err(|error| service.of_stream(&name, &error))?;
+    service.stream_phases.created(&name, service.clock.monotonic_ms());
     if let Some(mib) = warm.filter(|mib| *mib > 0) {
         capacity::warm(service, &name, mib).await?;
     }
     done()
+}
+
+/// Whether a stream may be created: the name is free, and the account may have one more.
+async fn admit(service: &Service, name: &str, mode: CapacityMode, shards: i64) -> Result<(), ServiceError> {
+    let now_ms = service.clock.monotonic_ms();
+    if service.stream_phases.gone(name, now_ms).is_some() {
+        return Err(service.already_exists(name));
+    }
+    let quotas = &service.quotas;
+    let room = quotas.admit_creation("streams", service.stream_phases.creating(now_ms)).and_then(|()| match mode {
+        CapacityMode::Provisioned => quotas.admit_shards(service, shards),
+        CapacityMode::OnDemand => quotas.admit_on_demand_stream(service),
+    });
+    // The service looks for the name first.
+    match room {
+        Err(_) if service.streams.get(name).await.is_ok() => Err(service.already_exists(name)),
+        room => room,
+    }
 }
 
 fn mode_of(request: &Structure) -> CapacityMode {
@@ -70,31 +90,29 @@ pub(crate) fn told_mode(mode: CapacityMode) -> Structure {
 
 /// UpdateStreamMode.
 pub(crate) async fn update_mode(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let name = service.stream_of(request).await?.stream.name().to_owned();
+    let open = service.stream_to_change(request).await?;
+    let name = open.stream.name().to_owned();
     let mode = mode_of(request);
     let warm = capacity::warm_wanted(service, mode, request)?;
+    let _turn = service.quotas.turn().await;
+    let present = open.stream.describe();
+    match mode {
+        _ if present.config.mode == mode => {}
+        CapacityMode::OnDemand => service.quotas.admit_on_demand_stream(service)?,
+        CapacityMode::Provisioned => service.quotas.admit_shards(service, open_shards(&present))?,
+    }
     let (engine, of) = (Arc::clone(&service.engine), name.clone());
     blocking(move || engine.set_mode(&of, mode)).await.map_err(|error| service.of_stream(&name, &error))?;
     if let Some(mib) = warm {
         capacity::warm(service, &name, mib).await?;
     }
+    service.updated(&name);
     done()
-}
-
-fn shard_limit(service: &Service, wanted: i64) -> ServiceError {
-    let (account, region, most) = (&service.account, &service.region, StreamConfig::SHARDS.end());
-    let message = format!(
-        "This request would exceed the shard limit for the account {account} in {region}. Current shard count for the \
-         account: 0. Limit: {most}. Number of additional shards that would have resulted from this request: {wanted}. Refer \
-         to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current \
-         limits and how to request higher limits."
-    );
-    ServiceError::new(ErrorName::LimitExceeded, message)
 }
 
 /// DeleteStream.
 pub(crate) async fn delete(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let open = service.stream_to_change(request).await?;
     let name = open.stream.name().to_owned();
     let of_stream = |error| service.of_stream(&name, &error);
     let account = &service.account;
@@ -112,6 +130,7 @@ pub(crate) async fn delete(service: &Arc<Service>, request: &Structure) -> Outco
     }
     let (engine, wanted) = (Arc::clone(&service.engine), name.clone());
     blocking(move || engine.delete_stream(&wanted)).await.map_err(|error| service.of_stream(&name, &error))?;
+    service.stream_phases.deleted(&name, open, service.clock.monotonic_ms());
     done()
 }
 
@@ -121,18 +140,22 @@ fn in_use(message: String) -> ServiceError {
 
 /// UpdateMaxRecordSize.
 pub(crate) async fn update_max_record_size(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let name = service.stream_of(request).await?.stream.name().to_owned();
+    let name = service.stream_to_change(request).await?.stream.name().to_owned();
     let kib = request.integer("MaxRecordSizeInKiB").and_then(|kib| u32::try_from(kib).ok()).unwrap_or(u32::MAX);
     let (engine, of) = (Arc::clone(&service.engine), name.clone());
     let set = blocking(move || engine.set_max_record_bytes(&of, kib.saturating_mul(1_024))).await;
     set.map_err(|error| service.of_stream(&name, &error))?;
+    service.updated(&name);
     done()
 }
 
 /// DescribeStream.
 pub(crate) async fn describe(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
-    let description = open.stream.describe();
+    let (open, phase) = service.stream_to_describe(request).await?;
+    let mut description = open.stream.describe();
+    if phase == Some(Phase::Creating) {
+        description.shards.clear();
+    }
     let after = request
         .str("ExclusiveStartShardId")
         .map(|id| shard_number(id).ok_or_else(|| shards::could_not_find(service, id, &description.name)));
@@ -141,23 +164,26 @@ pub(crate) async fn describe(service: &Arc<Service>, request: &Structure) -> Out
     let mut rest = description.shards.iter().filter(|shard| after.is_none_or(|after| shard.id.0 > after));
     let listed: Value = rest.by_ref().take(page).map(|shard| shards::told(&open, shard)).collect();
     let has_more = rest.next().is_some();
-    let told = common(service, &description).with("Shards", listed).with("HasMoreShards", has_more);
+    let told = common(service, &description, phase).with("Shards", listed).with("HasMoreShards", has_more);
     Ok(Structure::new().with("StreamDescription", told).into())
 }
 
 /// DescribeStreamSummary.
 pub(crate) async fn describe_summary(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let (open, phase) = service.stream_to_describe(request).await?;
     let description = open.stream.describe();
-    let registered = open.stream.consumers().map_err(|error| service.of_stream(&description.name, &error))?.len();
-    let queues = open.stream.queues().map_err(|error| service.of_stream(&description.name, &error))?.len();
+    let of_stream = |error| service.of_stream(&description.name, &error);
+    let (registered, queues) = match phase {
+        Some(Phase::Deleting) => (0, 0),
+        _ => (open.stream.consumers().map_err(of_stream)?.len(), open.stream.queues().map_err(of_stream)?.len()),
+    };
     let config = &description.config;
     let distribution = capacity::told_distribution(config.distribution);
     let is_on_demand = config.mode == CapacityMode::OnDemand;
-    let open_shards = description.shards.iter().filter(|shard| shard.is_open()).count();
+    let open_shards = if phase == Some(Phase::Creating) { 0 } else { open_shards(&description) };
     let kib = config.max_record_bytes.div_ceil(1_024);
-    let told = common(service, &description)
-        .with("OpenShardCount", i64::try_from(open_shards).unwrap_or(i64::MAX))
+    let told = common(service, &description, phase)
+        .with("OpenShardCount", open_shards)
         .with("ConsumerCount", i64::try_from(registered).unwrap_or(i64::MAX))
         .with("MaxRecordSizeInKiB", kib)
         .with("QueueCount", i64::try_from(queues).unwrap_or(i64::MAX))
@@ -166,8 +192,13 @@ pub(crate) async fn describe_summary(service: &Arc<Service>, request: &Structure
     Ok(Structure::new().with("StreamDescriptionSummary", told).into())
 }
 
+fn open_shards(description: &StreamDescription) -> i64 {
+    let open = description.shards.iter().filter(|shard| shard.is_open()).count();
+    i64::try_from(open).unwrap_or(i64::MAX)
+}
+
 /// What both descriptions tell.
-fn common(service: &Service, description: &StreamDescription) -> Structure {
+fn common(service: &Service, description: &StreamDescription, phase: Option<Phase>) -> Structure {
     let config = &description.config;
     let metrics = Structure::new().with("ShardLevelMetrics", monitoring::told(&config.shard_metrics));
     let encryption = if config.encryption_key.is_some() { Encryption::Kms } else { Encryption::None };
@@ -175,7 +206,7 @@ fn common(service: &Service, description: &StreamDescription) -> Structure {
     Structure::new()
         .with("StreamName", description.name.as_str())
         .with("StreamARN", service.arn(&description.name).to_string())
-        .with("StreamStatus", "ACTIVE")
+        .with("StreamStatus", Phase::told(phase))
         .with("StreamModeDetails", told_mode(config.mode))
         .with("RetentionPeriodHours", hours(config.retention))
         .with("StreamCreationTimestamp", Value::Timestamp(created_ms))
@@ -232,7 +263,7 @@ async fn set_retention(
     request: &Structure,
     check: impl FnOnce(&str, i64, i64) -> Result<(), String>,
 ) -> Outcome {
-    let open = service.stream_of(request).await?;
+    let open = service.stream_to_change(request).await?;
     let name = open.stream.name().to_owned();
     let wanted = request.integer("RetentionPeriodHours").unwrap_or_default();
     if wanted < RETENTION_HOURS_MIN {
@@ -245,5 +276,6 @@ async fn set_retention(
     let retention = Retention::Hours(u32::try_from(wanted).unwrap_or(u32::MAX));
     let (engine, of) = (Arc::clone(&service.engine), name.clone());
     blocking(move || engine.set_retention(&of, retention)).await.map_err(|error| service.of_stream(&name, &error))?;
+    service.updated(&name);
     done()
 }

@@ -39,6 +39,7 @@ const EVENT: &str = "SubscribeToShardEvent";
 /// SubscribeToShard.
 pub(crate) async fn subscribe(service: &Arc<Service>, format: Format, request: &Structure) -> Outcome {
     let (open, consumer) = consumers::of_arn(service, request.str("ConsumerARN").unwrap_or_default()).await?;
+    consumers::admit(service, &open, &consumer)?;
     let shard = shards::named(service, &open, request.str("ShardId").unwrap_or_default())?;
     let empty = Structure::new();
     let position = request.structure("StartingPosition").unwrap_or(&empty);

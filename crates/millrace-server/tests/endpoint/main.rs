@@ -10,8 +10,10 @@ mod fanout;
 mod limits;
 mod mutations;
 mod neighbours;
+mod phases;
 mod policies;
 mod queues;
+mod quotas;
 mod records;
 #[path = "../../../millrace-kinesis/tests/mutations/requests.rs"]
 mod requests;

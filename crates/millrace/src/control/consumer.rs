@@ -5,11 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::account::CommitmentStatus;
 use super::command::Step;
 use super::config::validate_name;
 use super::state::State;
 use super::stream::StreamEntry;
 use super::tags::{Tags, validate_tags};
+use crate::capacity::CapacityMode;
 use crate::error::{Error, Kind, Result};
 use crate::limits::LimitPolicy;
 
@@ -17,6 +19,8 @@ use crate::limits::LimitPolicy;
 const CONSUMERS_MAX: usize = 1_000;
 /// How many it can have under the limits of AWS.
 const CONSUMERS_MAX_AWS: usize = 20;
+/// The same of an on-demand stream whose account has committed itself to a least throughput (On-demand Advantage).
+const CONSUMERS_MAX_ADVANTAGE: usize = 50;
 
 /// A registered consumer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,10 +46,15 @@ impl StreamEntry {
         self.named(&self.consumers, name, |consumer| &consumer.name, ("consumers", Kind::ConsumerNotFound))
     }
 
-    /// Whether there is room for one more consumer or queue.
-    pub(super) fn validate_room(&self) -> Result<()> {
+    /// Whether there is room for one more consumer or queue, where the account's commitment stands as it is said.
+    pub(super) fn validate_room(&self, commitment: CommitmentStatus) -> Result<()> {
         let (consumers, queues) = (self.consumers.len(), self.queues.len());
-        let most = if self.config.limits == LimitPolicy::Aws { CONSUMERS_MAX_AWS } else { CONSUMERS_MAX };
+        let has_advantage = self.config.mode == CapacityMode::OnDemand && commitment != CommitmentStatus::Disabled;
+        let most = match self.config.limits {
+            LimitPolicy::Aws if has_advantage => CONSUMERS_MAX_ADVANTAGE,
+            LimitPolicy::Aws => CONSUMERS_MAX_AWS,
+            LimitPolicy::Unlimited | LimitPolicy::Custom(_) => CONSUMERS_MAX,
+        };
         if consumers + queues < most {
             return Ok(());
         }
@@ -97,7 +106,7 @@ impl Step for RegisterConsumer {
         if entry.consumer(&self.consumer).is_ok() {
             return Err(exists(&entry.name, &self.consumer));
         }
-        entry.validate_room()
+        entry.validate_room(state.account.commitment(self.created_ms).status)
     }
 
     fn apply(&self, state: &mut State) {
@@ -159,7 +168,7 @@ mod tests {
     use super::*;
     use crate::control::command::Command;
     use crate::control::command::tests::{check_golden, with_stream};
-    use crate::control::{DeleteStream, SetLimits};
+    use crate::control::{DeleteStream, SetLimits, SetMode, StartCommitment};
 
     fn tags() -> Tags {
         Tags::from([("team".into(), "ads".into())])
@@ -226,6 +235,24 @@ mod tests {
         let few = all[..CONSUMERS_MAX_AWS].iter().cloned();
         let limited = std::iter::once(SetLimits { id: 1, limits: LimitPolicy::Aws }.into()).chain(few);
         assert_eq!(refusal(&with_stream(&limited.collect::<Vec<_>>()), register("more")), Kind::LimitExceeded);
+    }
+
+    #[test]
+    fn an_on_demand_stream_of_a_committed_account_has_fifty() {
+        let all: Vec<_> = (0..CONSUMERS_MAX_ADVANTAGE).map(|index| register(&index.to_string())).collect();
+        let limited = Command::from(SetLimits { id: 1, limits: LimitPolicy::Aws });
+        let on_demand = Command::from(SetMode { id: 1, mode: CapacityMode::OnDemand, at_ms: 0 });
+        let committed = Command::from(StartCommitment { at_ms: 0 });
+        let after = |first: &[&Command], consumers: &[Command]| {
+            with_stream(&first.iter().copied().chain(consumers).cloned().collect::<Vec<_>>())
+        };
+        let advantage = [&limited, &on_demand, &committed];
+        assert!(after(&advantage, &all[1..]).validate(&register("more")).is_ok());
+        assert_eq!(refusal(&after(&advantage, &all), register("more")), Kind::LimitExceeded);
+        for without in [[&limited, &on_demand], [&limited, &committed]] {
+            let state = after(&without, &all[..CONSUMERS_MAX_AWS]);
+            assert_eq!(refusal(&state, register("more")), Kind::LimitExceeded);
+        }
     }
 
     #[test]

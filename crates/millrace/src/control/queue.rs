@@ -181,7 +181,7 @@ impl Step for CreateQueue {
             return Err(Error::new(Kind::InvalidArgument, message));
         }
         validate_identity(self.queue_id, self.start_sequence)?;
-        entry.validate_room()
+        entry.validate_room(state.account.commitment(self.created_ms).status)
     }
 
     fn apply(&self, state: &mut State) {
