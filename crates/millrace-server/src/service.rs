@@ -87,6 +87,7 @@ impl Service {
         let mut text = self.counters.text();
         // A store that is being closed has no figures left.
         prometheus::write(&self.engine.metrics().unwrap_or_default(), with_shards, &mut text);
+        prometheus::write_channels(&self.engine.list_channels().unwrap_or_default(), &mut text);
         self.custom_metrics.write(&mut text);
         text
     }
