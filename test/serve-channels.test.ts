@@ -16,7 +16,7 @@ import {
 } from '@aws-sdk/client-kinesis'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Millrace, type ServeOptions } from '../src/index.js'
-import { runProgram } from './program.js'
+import { runProgram, startProgram } from './program.js'
 import { codeOf } from './store.js'
 import { emptyFolder } from './support.js'
 
@@ -28,6 +28,11 @@ async function delivering(options: ServeOptions): Promise<KinesisClient> {
   const store = await Millrace.open(emptyFolder())
   onTestFinished(() => store.close())
   const { url } = await store.serve({ port: 0, log: 'off', limits: 'unlimited', ...options })
+  return await withChannel(url)
+}
+
+/** A client of the server at a URL, which gets a stream, a channel and a record. */
+async function withChannel(url: string): Promise<KinesisClient> {
   const kinesis = new KinesisClient({ endpoint: url, region: 'us-east-1', credentials: KEY, maxAttempts: 1 })
   onTestFinished(() => kinesis.destroy())
   await kinesis.send(new CreateStreamCommand({ StreamName: 'clicks', ShardCount: 1 }))
@@ -90,6 +95,29 @@ test('a channel delivers to an endpoint that speaks S3, signed', async () => {
   expect(request.url).toMatch(/^\/archive\/clicks\/\d{4}\/\d\d\/\d\d\/\d\d\/archive-[^/]+\.txt\.gz$/)
   expect(request.headers.authorization).toMatch(/Credential=anybody\/\d{8}\/eu-west-1\/s3\/aws4_request/)
   expect(gunzipSync(body).toString()).toBe('one\n')
+})
+
+test('what cannot be delivered is told in the log, with the reason', async () => {
+  const closed = createServer()
+  await once(closed.listen(0, '127.0.0.1'), 'listening')
+  const { port } = closed.address() as AddressInfo
+  await new Promise((resolve) => closed.close(resolve))
+  const flags = ['--port', '0', '--limits', 'off', '--channels-endpoint', `http://127.0.0.1:${port}`]
+  const server = startProgram(emptyFolder(), ['serve', ...flags])
+  onTestFinished(() => server.kill('SIGKILL'))
+  await server.heard('\n')
+  await withChannel(/http:\S+/.exec(server.output())?.[0] ?? '')
+  await vi.waitFor(() => expect(server.errors()).toContain('not delivered'), { timeout: 20_000 })
+  const line =
+    server
+      .errors()
+      .split('\n')
+      .find((text) => text.includes('not delivered')) ?? ''
+  expect(JSON.parse(line)).toMatchObject({
+    level: 'WARN',
+    bucket: 'archive',
+    error: expect.stringContaining('refused'),
+  })
 })
 
 test('an endpoint that is none is refused at the start', async () => {

@@ -1,6 +1,9 @@
 //! What is logged, as lines of JSON on standard error. A server's log is its own: it leaves whatever else the process logs
 //! alone.
 
+use std::sync::Arc;
+
+use millrace::{Destination, Object, Result};
 use tracing::Dispatch;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -19,4 +22,30 @@ pub(crate) fn dispatch(level: LogLevel) -> Dispatch {
     };
     let lines = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).with_filter(filter);
     Dispatch::new(Registry::default().with(lines))
+}
+
+/// A destination of channels that tells the log what could not be stored; it is tried again.
+#[derive(Debug)]
+pub(crate) struct LoggedDestination {
+    destination: Arc<dyn Destination>,
+    log: Dispatch,
+}
+
+impl LoggedDestination {
+    pub fn new(destination: Arc<dyn Destination>, log: Dispatch) -> LoggedDestination {
+        LoggedDestination { destination, log }
+    }
+}
+
+impl Destination for LoggedDestination {
+    fn put(&self, object: &Object<'_>) -> Result<()> {
+        let stored = self.destination.put(object);
+        tracing::dispatcher::with_default(&self.log, || match &stored {
+            Ok(()) => tracing::debug!(bucket = object.bucket, key = object.key, bytes = object.body.len(), "delivered"),
+            Err(error) => {
+                tracing::warn!(bucket = object.bucket, key = object.key, %error, "not delivered, is tried again")
+            }
+        });
+        stored
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::{Display, Write};
 
+use millrace::ChannelReport;
 use millrace::metrics::latency::Latencies;
 use millrace::metrics::report::{Operation, ShardMetrics, StreamMetrics};
 use millrace_kinesis::shard_name;
@@ -57,6 +58,14 @@ const SHARD: &[Row<ShardMetrics>] = &[
     ("shard_iterator_age_milliseconds", Gauge, |of| of.iterator_age_ms),
 ];
 
+const CHANNEL: &[Row<ChannelReport>] = &[
+    ("channel_objects", Counter, |of| of.deliveries.objects),
+    ("channel_bytes", Counter, |of| of.deliveries.bytes),
+    ("channel_records", Counter, |of| of.deliveries.records),
+    ("channel_dead_letters", Counter, |of| of.deliveries.dead_letters),
+    ("channel_failed_attempts", Gauge, |of| of.failure.as_ref().map_or(0, |failure| u64::from(failure.attempts))),
+];
+
 /// A duration's name, and where it stands.
 type LatencyRow = (&'static str, fn(&StreamMetrics) -> &Latencies);
 
@@ -99,6 +108,16 @@ pub(crate) fn write(streams: &[StreamMetrics], with_shards: bool, text: &mut Str
     }
 }
 
+/// Writes the metrics of channels behind what is there, if there are any.
+pub(crate) fn write_channels(channels: &[ChannelReport], text: &mut String) {
+    for (name, kind, value) in if channels.is_empty() { &[] } else { CHANNEL } {
+        let metric = head(name, *kind, text);
+        for of in channels {
+            line(text, &metric, &[("stream", &of.stream.name), ("channel", &of.channel.name)], value(of));
+        }
+    }
+}
+
 /// Writes what a metric is; returns its name.
 fn head(name: &str, kind: Kind, text: &mut String) -> String {
     let (suffix, kind) = if kind == Counter { ("_total", "counter") } else { ("", "gauge") };
@@ -107,7 +126,7 @@ fn head(name: &str, kind: Kind, text: &mut String) -> String {
     metric
 }
 
-/// The names of streams and shards need no escapes.
+/// The names of streams, shards and channels need no escapes.
 fn line(text: &mut String, metric: &str, labels: &[(&str, &str)], value: impl Display) {
     let _written = write!(text, "{metric}{{");
     for (index, (name, label)) in labels.iter().enumerate() {

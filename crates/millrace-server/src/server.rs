@@ -20,9 +20,11 @@ use crate::body::Room;
 use crate::buckets::S3;
 use crate::connections::Acceptor;
 use crate::counters::Counters;
+use crate::custom_metrics::CustomMetrics;
 use crate::door::Door;
 use crate::error::StartError;
 use crate::keys::token_key;
+use crate::log::LoggedDestination;
 use crate::options::{Buckets, Credentials, ServerOptions, Tls};
 use crate::phases::Phases;
 use crate::quotas::Quotas;
@@ -84,6 +86,7 @@ impl Server {
         let service = Arc::new(Service {
             streams: Streams::new(Arc::clone(&engine)),
             counters: Counters::default(),
+            custom_metrics: CustomMetrics::default(),
             clock: options.clock,
             tokens: token_key(engine.directory())?,
             quotas: Quotas::new(options.quotas, &options.region, &options.limits),
@@ -97,7 +100,7 @@ impl Server {
             stopping: stopping.clone(),
             engine,
         });
-        deliver(&service.engine, options.buckets, Arc::clone(&service.clock))?;
+        deliver(&service.engine, options.buckets, Arc::clone(&service.clock), log.clone())?;
         let runtime = runtime(options.threads)?;
         let listener = {
             let _in_the_runtime = runtime.enter();
@@ -161,14 +164,14 @@ impl Drop for Server {
 }
 
 /// Says where channels deliver to: until the engine is closed, also when this server was stopped before.
-fn deliver(engine: &Engine, buckets: Buckets, clock: Arc<dyn Clock>) -> Result<(), StartError> {
+fn deliver(engine: &Engine, buckets: Buckets, clock: Arc<dyn Clock>, log: Dispatch) -> Result<(), StartError> {
     let folders = |root| -> Arc<dyn Destination> { Arc::new(DirectoryDestination::new(root, Arc::new(OsDisk))) };
     let destination = match buckets {
         Buckets::Store => folders(engine.directory().join("channels")),
         Buckets::Directory(directory) => folders(directory),
         Buckets::Endpoint(endpoint) => Arc::new(S3::new(endpoint, clock)?),
     };
-    engine.deliver_channels(destination).map_err(StartError::Engine)
+    engine.deliver_channels(Arc::new(LoggedDestination::new(destination, log))).map_err(StartError::Engine)
 }
 
 fn runtime(threads: Option<usize>) -> Result<Runtime, StartError> {

@@ -34,7 +34,7 @@ pub mod map;
 pub mod metrics;
 pub mod shard;
 
-pub use channel::courier::DeliveryFailure;
+pub use channel::courier::{Deliveries, DeliveryFailure};
 pub use channel::{Destination, DirectoryDestination, Object};
 pub use control::{
     Bucket, ChannelConfig, ChannelEntry, Commitment, CommitmentStatus, Compression, Consumer, DeadLetters, Durability,

@@ -51,6 +51,8 @@ func main() {
 	s.reshards()
 	s.administers()
 	s.isRefused()
+	s.delivers(arn)
+	s.configures(arn)
 	_, err = s.kinesis.DeleteStream(context, &kinesis.DeleteStreamInput{StreamName: stream})
 	must(err)
 	listed, err := s.kinesis.ListStreams(context, &kinesis.ListStreamsInput{})
@@ -265,6 +267,96 @@ func (s *story) isRefused() {
 	must(err)
 	_, err = s.putOne("same", large)
 	fails[*types.ProvisionedThroughputExceededException](s, err)
+}
+
+// delivers makes a channel; what it delivers is looked at by tests of its own: its first object is due after five minutes.
+func (s *story) delivers(arn *string) {
+	created, err := s.kinesis.CreateChannel(s.context, &kinesis.CreateChannelInput{
+		ChannelName:             aws.String("archive"),
+		ServiceExecutionRoleARN: aws.String("arn:aws:iam::000000000000:role/delivery"),
+		StreamConfigurationList: []types.ChannelStreamConfiguration{{
+			StreamARN:           arn,
+			RecordConfiguration: &types.RecordConfiguration{RecordFormatType: types.RecordFormatTypeString},
+		}},
+		S3DestinationConfiguration: &types.S3DestinationConfiguration{
+			DataFreshnessInSeconds: aws.Int32(300),
+			StorageConfiguration: &types.S3StorageConfiguration{
+				BucketARN:           aws.String("arn:aws:s3:::archive"),
+				ExpectedBucketOwner: aws.String("000000000000"),
+				CompressionType:     types.S3CompressionTypeGzip,
+			},
+		},
+	})
+	must(err)
+	channel := created.ChannelDescription.ChannelARN
+	_, err = s.kinesis.UpdateChannel(s.context, &kinesis.UpdateChannelInput{
+		ChannelARN:                 channel,
+		S3DestinationConfiguration: &types.S3DestinationUpdateInput{DataFreshnessInSeconds: aws.Int32(600)},
+	})
+	must(err)
+	told, err := s.kinesis.DescribeChannel(s.context, &kinesis.DescribeChannelInput{ChannelARN: channel})
+	must(err)
+	expect("freshness", *told.ChannelDescription.S3DestinationConfiguration.DataFreshnessInSeconds, 600)
+	listed, err := s.kinesis.ListChannels(s.context, &kinesis.ListChannelsInput{})
+	must(err)
+	expect("channels", len(listed.ChannelSummaries), 1)
+	_, err = s.kinesis.DeleteChannel(s.context, &kinesis.DeleteChannelInput{ChannelARN: channel})
+	must(err)
+}
+
+// configures sets what is told again, and what on-demand streams alone have.
+func (s *story) configures(arn *string) {
+	policy := aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kinesis:Get*"}]}`)
+	_, err := s.kinesis.PutResourcePolicy(s.context, &kinesis.PutResourcePolicyInput{ResourceARN: arn, Policy: policy})
+	must(err)
+	kept, err := s.kinesis.GetResourcePolicy(s.context, &kinesis.GetResourcePolicyInput{ResourceARN: arn})
+	must(err)
+	expect("policy", *kept.Policy, *policy)
+	_, err = s.kinesis.DeleteResourcePolicy(s.context, &kinesis.DeleteResourcePolicyInput{ResourceARN: arn})
+	must(err)
+	metrics := []types.MetricsName{types.MetricsNameIncomingBytes}
+	enabled, err := s.kinesis.EnableEnhancedMonitoring(s.context, &kinesis.EnableEnhancedMonitoringInput{
+		StreamName: stream, ShardLevelMetrics: metrics,
+	})
+	must(err)
+	expect("metrics of shards", fmt.Sprint(enabled.DesiredShardLevelMetrics), "[IncomingBytes]")
+	_, err = s.kinesis.DisableEnhancedMonitoring(s.context, &kinesis.DisableEnhancedMonitoringInput{
+		StreamName: stream, ShardLevelMetrics: metrics,
+	})
+	must(err)
+	key := aws.String("alias/key")
+	_, err = s.kinesis.StartStreamEncryption(s.context, &kinesis.StartStreamEncryptionInput{
+		StreamName: stream, EncryptionType: types.EncryptionTypeKms, KeyId: key,
+	})
+	must(err)
+	_, err = s.kinesis.StopStreamEncryption(s.context, &kinesis.StopStreamEncryptionInput{
+		StreamName: stream, EncryptionType: types.EncryptionTypeKms, KeyId: key,
+	})
+	must(err)
+	_, err = s.kinesis.UpdateMaxRecordSize(s.context, &kinesis.UpdateMaxRecordSizeInput{
+		StreamARN: arn, MaxRecordSizeInKiB: aws.Int32(2_048),
+	})
+	must(err)
+	_, err = s.kinesis.UpdateStreamMode(s.context, &kinesis.UpdateStreamModeInput{
+		StreamARN: arn, StreamModeDetails: &types.StreamModeDetails{StreamMode: types.StreamModeOnDemand},
+	})
+	must(err)
+	_, err = s.kinesis.UpdateAccountSettings(s.context, &kinesis.UpdateAccountSettingsInput{
+		MinimumThroughputBillingCommitment: &types.MinimumThroughputBillingCommitmentInput{
+			Status: types.MinimumThroughputBillingCommitmentInputStatusEnabled,
+		},
+	})
+	must(err)
+	account, err := s.kinesis.DescribeAccountSettings(s.context, &kinesis.DescribeAccountSettingsInput{})
+	must(err)
+	expect("commitment", string(account.MinimumThroughputBillingCommitment.Status), "ENABLED")
+	_, err = s.kinesis.UpdateStreamWarmThroughput(s.context, &kinesis.UpdateStreamWarmThroughputInput{
+		StreamARN: arn, WarmThroughputMiBps: aws.Int32(5),
+	})
+	must(err)
+	summary := s.summary()
+	expect("record size", *summary.MaxRecordSizeInKiB, 2_048)
+	expect("warm throughput", *summary.WarmThroughput.TargetMiBps, 5)
 }
 
 // fails notes an error that came in its type.

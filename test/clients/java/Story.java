@@ -54,6 +54,8 @@ public final class Story implements AutoCloseable {
     reshards();
     administers();
     isRefused();
+    delivers(arn);
+    configures(arn);
     kinesis.deleteStream(to -> to.streamName(STREAM));
     expect("streams that are left", kinesis.listStreams().streamNames(), List.of());
   }
@@ -196,6 +198,46 @@ public final class Story implements AutoCloseable {
     var large = new byte[900_000];
     putOne("same", large);
     fails(ProvisionedThroughputExceededException.class, () -> putOne("same", large));
+  }
+
+  /** What a channel delivers is looked at by tests of its own: its first object is due after five minutes. */
+  private void delivers(String arn) {
+    var records = RecordConfiguration.builder().recordFormatType("STRING").build();
+    var bucket = S3StorageConfiguration.builder().bucketARN("arn:aws:s3:::archive").expectedBucketOwner("000000000000")
+        .compressionType(S3CompressionType.GZIP).build();
+    var channel = kinesis.createChannel(to -> to.channelName("archive")
+        .serviceExecutionRoleARN("arn:aws:iam::000000000000:role/delivery")
+        .streamConfigurationList(of -> of.streamARN(arn).recordConfiguration(records))
+        .s3DestinationConfiguration(s3 -> s3.dataFreshnessInSeconds(300).storageConfiguration(bucket)))
+        .channelDescription().channelARN();
+    kinesis.updateChannel(of -> of.channelARN(channel).s3DestinationConfiguration(to -> to.dataFreshnessInSeconds(600)));
+    var told = kinesis.describeChannel(of -> of.channelARN(channel)).channelDescription();
+    expect("freshness", told.s3DestinationConfiguration().dataFreshnessInSeconds(), 600);
+    expect("channels", kinesis.listChannels(of -> {}).channelSummaries().size(), 1);
+    kinesis.deleteChannel(of -> of.channelARN(channel));
+  }
+
+  /** What is set and told again, and what on-demand streams alone have. */
+  private void configures(String arn) {
+    var policy = """
+        {"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kinesis:Get*"}]}""";
+    kinesis.putResourcePolicy(of -> of.resourceARN(arn).policy(policy));
+    expect("policy", kinesis.getResourcePolicy(of -> of.resourceARN(arn)).policy(), policy);
+    kinesis.deleteResourcePolicy(of -> of.resourceARN(arn));
+    var metric = MetricsName.INCOMING_BYTES;
+    var told = kinesis.enableEnhancedMonitoring(of -> of.streamName(STREAM).shardLevelMetrics(metric));
+    expect("metrics of shards", told.desiredShardLevelMetrics(), List.of(metric));
+    kinesis.disableEnhancedMonitoring(of -> of.streamName(STREAM).shardLevelMetrics(metric));
+    kinesis.startStreamEncryption(of -> of.streamName(STREAM).encryptionType(EncryptionType.KMS).keyId("alias/key"));
+    kinesis.stopStreamEncryption(of -> of.streamName(STREAM).encryptionType(EncryptionType.KMS).keyId("alias/key"));
+    kinesis.updateMaxRecordSize(of -> of.streamARN(arn).maxRecordSizeInKiB(2_048));
+    kinesis.updateStreamMode(of -> of.streamARN(arn).streamModeDetails(to -> to.streamMode(StreamMode.ON_DEMAND)));
+    kinesis.updateAccountSettings(of -> of.minimumThroughputBillingCommitment(to -> to.status("ENABLED")));
+    var commitment = kinesis.describeAccountSettings(of -> {}).minimumThroughputBillingCommitment();
+    expect("commitment", commitment.statusAsString(), "ENABLED");
+    kinesis.updateStreamWarmThroughput(of -> of.streamARN(arn).warmThroughputMiBps(5));
+    expect("record size", summary().maxRecordSizeInKiB(), 2_048);
+    expect("warm throughput", summary().warmThroughput().targetMiBps(), 5);
   }
 
   private void fails(Class<? extends KinesisException> expected, Runnable call) {

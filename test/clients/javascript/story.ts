@@ -122,6 +122,54 @@ async function isRefused(): Promise<void> {
   await fails(sdk.ProvisionedThroughputExceededException, large())
 }
 
+/** What a channel delivers is looked at by tests of its own: its first object is due after five minutes. */
+async function delivers(StreamARN: string): Promise<void> {
+  const { ChannelDescription } = await kinesis.createChannel({
+    ChannelName: 'archive',
+    ServiceExecutionRoleARN: 'arn:aws:iam::000000000000:role/delivery',
+    StreamConfigurationList: [{ StreamARN, RecordConfiguration: { RecordFormatType: 'STRING' } }],
+    S3DestinationConfiguration: {
+      DataFreshnessInSeconds: 300,
+      StorageConfiguration: {
+        BucketARN: 'arn:aws:s3:::archive',
+        ExpectedBucketOwner: '000000000000',
+        CompressionType: 'GZIP',
+      },
+    },
+  })
+  const ChannelARN = ChannelDescription?.ChannelARN
+  await kinesis.updateChannel({ ChannelARN, S3DestinationConfiguration: { DataFreshnessInSeconds: 600 } })
+  const told = await kinesis.describeChannel({ ChannelARN })
+  assert.equal(told.ChannelDescription?.S3DestinationConfiguration?.DataFreshnessInSeconds, 600)
+  assert.equal((await kinesis.listChannels({})).ChannelSummaries?.length, 1)
+  await kinesis.deleteChannel({ ChannelARN })
+}
+
+/** What is set and told again, and what on-demand streams alone have. */
+async function configures(ResourceARN: string): Promise<void> {
+  const Statement = [{ Effect: 'Allow', Principal: '*', Action: 'kinesis:Get*' }]
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement })
+  await kinesis.putResourcePolicy({ ResourceARN, Policy })
+  assert.equal((await kinesis.getResourcePolicy({ ResourceARN })).Policy, Policy)
+  await kinesis.deleteResourcePolicy({ ResourceARN })
+  const ShardLevelMetrics: sdk.MetricsName[] = ['IncomingBytes']
+  const { DesiredShardLevelMetrics } = await kinesis.enableEnhancedMonitoring({ StreamName, ShardLevelMetrics })
+  assert.deepEqual(DesiredShardLevelMetrics, ShardLevelMetrics)
+  await kinesis.disableEnhancedMonitoring({ StreamName, ShardLevelMetrics })
+  const key = { StreamName, EncryptionType: 'KMS', KeyId: 'alias/key' } as const
+  await kinesis.startStreamEncryption(key)
+  await kinesis.stopStreamEncryption(key)
+  const StreamARN = ResourceARN
+  await kinesis.updateMaxRecordSize({ StreamARN, MaxRecordSizeInKiB: 2_048 })
+  await kinesis.updateStreamMode({ StreamARN, StreamModeDetails: { StreamMode: 'ON_DEMAND' } })
+  await kinesis.updateAccountSettings({ MinimumThroughputBillingCommitment: { Status: 'ENABLED' } })
+  const { MinimumThroughputBillingCommitment: commitment } = await kinesis.describeAccountSettings({})
+  assert.equal(commitment?.Status, 'ENABLED')
+  await kinesis.updateStreamWarmThroughput({ StreamARN, WarmThroughputMiBps: 5 })
+  const { StreamDescriptionSummary: summary } = await kinesis.describeStreamSummary({ StreamName })
+  assert.deepEqual([summary?.MaxRecordSizeInKiB, summary?.WarmThroughput?.TargetMiBps], [2_048, 5])
+}
+
 const { data, arn } = await puts()
 const counts = await reads(data)
 await tags(arn)
@@ -129,6 +177,8 @@ await subscribes(arn, counts)
 await reshards()
 await administers()
 await isRefused()
+await delivers(arn)
+await configures(arn)
 await kinesis.deleteStream({ StreamName })
 assert.deepEqual((await kinesis.listStreams({})).StreamNames, [])
 kinesis.destroy()

@@ -17,7 +17,10 @@ class Failed(Exception):
 
 class Client:
     error = Failed
-    cannot = {"SubscribeToShard": "the AWS CLI has no command for it"}
+    cannot = {
+        operation: "the AWS CLI has no command for it"
+        for operation in ("SubscribeToShard", "CreateChannel", "CreateQueue", "UpdateStreamRecordDistributionStrategy")
+    }
 
     def __init__(self):
         self.program = os.path.join(os.path.dirname(sys.executable), "aws")

@@ -149,6 +149,99 @@ def is_refused(story):
     story.errors.add("ProvisionedThroughputExceededException")
 
 
+def delivers(story, arn):
+    """What a channel delivers is looked at by tests of its own: its first object is due after five minutes."""
+    channel = story.call(
+        "CreateChannel",
+        ChannelName="archive",
+        ServiceExecutionRoleARN="arn:aws:iam::000000000000:role/delivery",
+        StreamConfigurationList=[{"StreamARN": arn, "RecordConfiguration": {"RecordFormatType": "STRING"}}],
+        S3DestinationConfiguration={
+            "DataFreshnessInSeconds": 300,
+            "StorageConfiguration": {"BucketARN": "arn:aws:s3:::archive", "ExpectedBucketOwner": "000000000000", "CompressionType": "GZIP"},
+        },
+    )["ChannelDescription"]["ChannelARN"]
+    freshness = {"DataFreshnessInSeconds": 600}
+    story.call("UpdateChannel", ChannelARN=channel, S3DestinationConfiguration=freshness)
+    told = story.call("DescribeChannel", ChannelARN=channel)["ChannelDescription"]
+    expect("freshness", told["S3DestinationConfiguration"]["DataFreshnessInSeconds"], 600)
+    expect("channels", len(story.call("ListChannels")["ChannelSummaries"]), 1)
+    story.call("DeleteChannel", ChannelARN=channel)
+
+
+def queues(story, arn):
+    """One record is acknowledged, the other is received as often as it may be, and restored from the dead letters."""
+    story.call("CreateStream", StreamName="jobs", ShardCount=1)
+    jobs = arn.replace("stream/clicks", "stream/jobs")
+    story.call("PutRecord", StreamName="jobs", PartitionKey="a", Data=b"one")
+    story.call("PutRecord", StreamName="jobs", PartitionKey="b", Data=b"two")
+    queue = story.call(
+        "CreateQueue",
+        QueueName="workers",
+        StreamConfigurationList=[{"StreamARN": jobs, "StartingPosition": {"Type": "TRIM_HORIZON"}}],
+        QueueAttributes={"DeadLetterConfiguration": {"TargetType": "BUILT_IN", "MaxReceiveCount": 1}},
+    )["QueueDescription"]["QueueARN"]
+    expect("queues", len(story.call("ListQueues")["QueueSummaries"]), 1)
+
+    def receive(operation):
+        records = story.call(operation, QueueARN=queue, WaitTimeSeconds=1)["QueueRecords"]
+        return [(record["PartitionKey"], record["ReceiptHandle"]) for record in records]
+
+    def settle(operation, handle, **change):
+        answer = story.call(operation, QueueARN=queue, Entries=[{"ReceiptHandle": handle, **change}])
+        expect(f"failed entries of {operation}", answer["Failed"], [])
+
+    (first, one), (second, two) = receive("ReceiveQueueRecords")
+    expect("keys", (first, second), ("a", "b"))
+    settle("AcknowledgeQueueRecords", one)
+    settle("UpdateQueueRecordsVisibility", two, VisibilityTimeoutSeconds=0)
+    expect("records that may be received", receive("ReceiveQueueRecords"), [])
+    ((_, dead),) = receive("ReceiveDeadLetterQueueRecords")
+    settle("UpdateDeadLetterQueueRecordsVisibility", dead, VisibilityTimeoutSeconds=0)
+    ((_, dead),) = receive("ReceiveDeadLetterQueueRecords")
+    settle("RestoreDeadLetterQueueRecords", dead)
+    ((_, two),) = receive("ReceiveQueueRecords")
+    settle("UpdateQueueRecordsVisibility", two, VisibilityTimeoutSeconds=0)
+    ((_, dead),) = receive("ReceiveDeadLetterQueueRecords")
+    settle("AcknowledgeDeadLetterQueueRecords", dead)
+    attributes = {"VisibilityTimeoutSeconds": 7}
+    told = story.call("UpdateQueue", QueueARN=queue, QueueAttributes=attributes)["QueueDescription"]
+    expect("visibility", told["QueueAttributes"]["VisibilityTimeoutSeconds"], 7)
+    expect("status", story.call("DescribeQueue", QueueARN=queue)["QueueDescription"]["QueueStatus"], "ACTIVE")
+    story.call("DeleteQueue", QueueARN=queue)
+    story.call("DeleteStream", StreamName="jobs")
+
+
+def configures(story, arn):
+    """What is set and told again, and what on-demand streams alone have."""
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "kinesis:Get*"}]}
+    story.call("PutResourcePolicy", ResourceARN=arn, Policy=json.dumps(policy))
+    expect("policy", json.loads(story.call("GetResourcePolicy", ResourceARN=arn)["Policy"]), policy)
+    story.call("DeleteResourcePolicy", ResourceARN=arn)
+    metrics = {"StreamName": STREAM, "ShardLevelMetrics": ["IncomingBytes"]}
+    told = story.call("EnableEnhancedMonitoring", **metrics)["DesiredShardLevelMetrics"]
+    expect("metrics of shards", told, ["IncomingBytes"])
+    story.call("DisableEnhancedMonitoring", **metrics)
+    key = {"StreamName": STREAM, "EncryptionType": "KMS", "KeyId": "alias/key"}
+    story.call("StartStreamEncryption", **key)
+    story.call("StopStreamEncryption", **key)
+    story.call("UpdateMaxRecordSize", StreamARN=arn, MaxRecordSizeInKiB=2_048)
+    story.call("UpdateStreamMode", StreamARN=arn, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    commitment = {"MinimumThroughputBillingCommitment": {"Status": "ENABLED"}}
+    story.call("UpdateAccountSettings", **commitment)
+    told = story.call("DescribeAccountSettings")["MinimumThroughputBillingCommitment"]
+    expect("commitment", told["Status"], "ENABLED")
+    story.call("UpdateStreamWarmThroughput", StreamARN=arn, WarmThroughputMiBps=5)
+    spreads = "UpdateStreamRecordDistributionStrategy" not in story.client.cannot
+    if spreads:
+        story.call("UpdateStreamRecordDistributionStrategy", StreamARN=arn, RecordDistributionStrategy="AUTO")
+    summary = story.call("DescribeStreamSummary", StreamName=STREAM)["StreamDescriptionSummary"]
+    told = (summary["MaxRecordSizeInKiB"], summary["WarmThroughput"]["TargetMiBps"])
+    expect("record size and warm throughput", told, (2_048, 5))
+    if spreads:
+        expect("distribution", summary["RecordDistributionStrategy"], "AUTO")
+
+
 def main():
     if sys.argv[1] == "boto3":
         from boto3_client import Client
@@ -162,6 +255,11 @@ def main():
     reshards(story)
     administers(story)
     is_refused(story)
+    if "CreateChannel" not in story.client.cannot:
+        delivers(story, arn)
+    if "CreateQueue" not in story.client.cannot:
+        queues(story, arn)
+    configures(story, arn)
     story.call("DeleteStream", StreamName=STREAM)
     expect("streams that are left", story.call("ListStreams")["StreamNames"], [])
     print(json.dumps(story.told()))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use millrace_server::{BucketEndpoint, Buckets, Credential, LimitPolicy, ServerOptions};
 use serde_json::{Value, json};
 
-use super::client::{Endpoint, unlimited};
+use super::client::{Ask, Endpoint, unlimited};
 use super::stand_in::StandIn;
 
 const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/clicks";
@@ -197,11 +197,26 @@ fn an_endpoint_that_refuses_is_told_and_gets_the_same_object_again() {
     let told = endpoint.ok("DescribeChannel", json!({"ChannelARN": CHANNEL}))["ChannelDescription"].clone();
     let reason = told["ChannelStatusReason"].as_str().unwrap_or_default().to_owned();
     assert!(reason.contains("503") && reason.contains("SlowDown"), "{reason}");
+    let figure = |name: &str| {
+        let text = endpoint.send(&Ask::bare("GET", "/metrics")).text();
+        let line = format!("millrace_channel_{name}{{stream=\"clicks\",channel=\"to-s3\"}} ");
+        let value = text.lines().find_map(|known| known.strip_prefix(&line)).map(str::to_owned);
+        value.unwrap_or_else(|| unreachable!("{line} in\n{text}"))
+    };
+    assert_ne!(figure("failed_attempts"), "0");
+    assert_eq!(figure("objects_total"), "0");
     bucket.refuse(false);
     while second.refused {
         second = bucket.next();
     }
-    assert_eq!((refused.path, refused.body), (second.path, second.body));
+    assert_eq!((&refused.path, &refused.body), (&second.path, &second.body));
+    // Its channel has noted it once that is told.
+    while figure("objects_total") == "0" {
+        std::thread::yield_now();
+    }
+    let figures =
+        ["objects_total", "records_total", "bytes_total", "dead_letters_total", "failed_attempts"].map(figure);
+    assert_eq!(figures, ["1", "1", &second.body.len().to_string(), "0", "0"]);
     endpoint.stop();
 }
 

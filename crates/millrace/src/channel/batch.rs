@@ -27,6 +27,7 @@ pub(crate) struct Batch {
     body: Body,
     records: u64,
     raw_bytes: usize,
+    buried: u64,
     dead_letters: Vec<u8>,
     first_arrival_ms: Option<u64>,
 }
@@ -41,8 +42,12 @@ enum Body {
 pub(crate) struct Packed {
     /// The object; none where all records were dead letters.
     pub body: Option<Vec<u8>>,
+    /// How many records it holds.
+    pub records: u64,
     /// The dead letters, one JSON document a line; none where there are none.
     pub dead_letters: Option<Vec<u8>>,
+    /// How many of them there are.
+    pub buried: u64,
     /// When the first record arrived.
     pub first_arrival_ms: u64,
 }
@@ -64,7 +69,7 @@ impl Batch {
             Compression::None => Body::Plain(Vec::new()),
             Compression::Gzip => Body::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())),
         };
-        Batch { format, body, records: 0, raw_bytes: 0, dead_letters: Vec::new(), first_arrival_ms: None }
+        Batch { format, body, records: 0, raw_bytes: 0, buried: 0, dead_letters: Vec::new(), first_arrival_ms: None }
     }
 
     /// How many bytes of records it has taken.
@@ -119,6 +124,8 @@ impl Batch {
         };
         Packed {
             body: (self.records > 0).then_some(body),
+            records: self.records,
+            buried: self.buried,
             dead_letters: Some(self.dead_letters).filter(|letters| !letters.is_empty()),
             first_arrival_ms: self.first_arrival_ms.unwrap_or_default(),
         }
@@ -132,6 +139,7 @@ impl Batch {
             arrival_ms: record.arrival_ms,
             data: STANDARD.encode(record.data),
         };
+        self.buried += 1;
         serde_json::to_writer(&mut self.dead_letters, &letter).expect("memory takes all that is written to it");
         self.dead_letters.push(b'\n');
     }

@@ -48,6 +48,38 @@ pub struct DeliveryFailure {
     retry_at_ms: u64,
 }
 
+/// What a channel has delivered since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deliveries {
+    /// Objects, those with dead letters too.
+    pub objects: u64,
+    /// Their bytes, as they were stored.
+    pub bytes: u64,
+    /// Records in objects.
+    pub records: u64,
+    /// Records in objects of dead letters.
+    pub dead_letters: u64,
+}
+
+impl Deliveries {
+    fn of(packed: &Packed) -> Deliveries {
+        let objects = [&packed.body, &packed.dead_letters].into_iter().flatten();
+        Deliveries {
+            objects: objects.clone().count() as u64,
+            bytes: objects.map(|bytes| bytes.len() as u64).sum(),
+            records: packed.records,
+            dead_letters: packed.buried,
+        }
+    }
+
+    fn add(&mut self, more: Deliveries) {
+        self.objects += more.objects;
+        self.bytes += more.bytes;
+        self.records += more.records;
+        self.dead_letters += more.dead_letters;
+    }
+}
+
 /// What the courier and those who ring for it share.
 #[derive(Default)]
 struct Bell {
@@ -61,6 +93,7 @@ struct Slate {
     stop: bool,
     destination: Option<Arc<dyn Destination>>,
     failures: BTreeMap<u64, DeliveryFailure>,
+    deliveries: BTreeMap<u64, Deliveries>,
 }
 
 impl Bell {
@@ -105,8 +138,8 @@ struct Memory {
 
 /// What came of looking at a channel.
 enum Attended {
-    /// An object was delivered.
-    Delivered,
+    /// Records were delivered.
+    Delivered(Deliveries),
     /// There is something to do at this time of the monotonic clock.
     At(u64),
     /// Nothing waits.
@@ -164,6 +197,11 @@ impl Courier {
         self.bell.slate.lock().failures.get(&channel).cloned()
     }
 
+    /// What a channel has delivered.
+    pub fn deliveries(&self, channel: u64) -> Deliveries {
+        self.bell.slate.lock().deliveries.get(&channel).copied().unwrap_or_default()
+    }
+
     /// Delivers all that is due by now; returns how many objects that were.
     pub fn serve(&self, inner: &Arc<Inner>) -> usize {
         let mut memory = self.memory.lock();
@@ -215,8 +253,8 @@ impl Memory {
             }
             let clock = &inner.environment.clock;
             match self.attend(bell, inner, &*destination, *stream, channel) {
-                Ok(Attended::Delivered) => {
-                    bell.slate.lock().failures.remove(&channel.id);
+                Ok(Attended::Delivered(deliveries)) => {
+                    bell.slate.lock().succeed(channel.id, deliveries);
                     round.delivered += 1;
                 }
                 Ok(Attended::At(at_ms)) => round.next_ms = Some(round.next_ms.map_or(at_ms, |next| next.min(at_ms))),
@@ -235,7 +273,9 @@ impl Memory {
         let is_there = |id: &u64| channels.iter().any(|(_, channel)| channel.id == *id);
         self.seen.retain(|id, _| is_there(id));
         self.watches.retain(|id, _| channels.iter().any(|(stream, _)| stream == id));
-        bell.slate.lock().failures.retain(|id, _| is_there(id));
+        let mut slate = bell.slate.lock();
+        slate.failures.retain(|id, _| is_there(id));
+        slate.deliveries.retain(|id, _| is_there(id));
     }
 
     fn attend(
@@ -260,8 +300,10 @@ impl Memory {
         match due_ms {
             None => Ok(Attended::Idle),
             Some(due_ms) if due_ms > now_ms => Ok(Attended::At(due_ms.min(now_ms + LOOK_EVERY_MS))),
-            Some(_) if deliver(inner, destination, &stream, channel)? => Ok(Attended::Delivered),
-            Some(_) => Ok(Attended::At(now_ms + LOOK_EVERY_MS)),
+            Some(_) => {
+                let delivered = deliver(inner, destination, &stream, channel)?;
+                Ok(delivered.map_or(Attended::At(now_ms + LOOK_EVERY_MS), Attended::Delivered))
+            }
         }
     }
 
@@ -295,6 +337,11 @@ impl Memory {
 }
 
 impl Slate {
+    fn succeed(&mut self, channel: u64, deliveries: Deliveries) {
+        self.failures.remove(&channel);
+        self.deliveries.entry(channel).or_default().add(deliveries);
+    }
+
     /// Notes a failure; returns when it is to be tried again.
     fn fail(&mut self, channel: u64, error: &Error, clock: &dyn Clock) -> u64 {
         let new = || DeliveryFailure { message: String::new(), attempts: 0, since_ms: clock.wall_ms(), retry_at_ms: 0 };
@@ -312,8 +359,13 @@ fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), Kind::ChannelNotFound | Kind::StreamNotFound | Kind::StreamDeleting | Kind::Closed)
 }
 
-/// Delivers the next object of a channel: written first, then noted. `false` where there was nothing to deliver.
-fn deliver(inner: &Inner, destination: &dyn Destination, stream: &Stream, channel: &ChannelEntry) -> Result<bool> {
+/// Delivers the next object of a channel: written first, then noted. `None` where there was nothing to deliver.
+fn deliver(
+    inner: &Inner,
+    destination: &dyn Destination,
+    stream: &Stream,
+    channel: &ChannelEntry,
+) -> Result<Option<Deliveries>> {
     let from = StartAt::AtSequence(channel.delivered);
     let mut reader = stream.reader(ReaderOptions { shard: None, from, visibility: Visibility::Durable })?;
     if stream.0.horizon_sequence() > channel.delivered {
@@ -328,13 +380,16 @@ fn deliver(inner: &Inner, destination: &dyn Destination, stream: &Stream, channe
     fill(&mut batch, &mut reader, stream)?;
     let sequence = reader.passed_sequence();
     if sequence <= channel.delivered {
-        return Ok(false);
+        return Ok(None);
     }
+    let mut deliveries = Deliveries::default();
     if !batch.is_empty() {
-        put(destination, stream, channel, &inner.store_id()?, &batch.pack())?;
+        let packed = batch.pack();
+        put(destination, stream, channel, &inner.store_id()?, &packed)?;
+        deliveries = Deliveries::of(&packed);
     }
     inner.command(&ChannelDelivered { id: stream.0.id, channel_id: channel.id, sequence }.into())?;
-    Ok(true)
+    Ok(Some(deliveries))
 }
 
 /// Reads on until the batch is full, or there is nothing more.

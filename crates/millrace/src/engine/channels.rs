@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, Inner, StreamSummary, closed, summary_of};
 use crate::channel::Destination;
-use crate::channel::courier::DeliveryFailure;
+use crate::channel::courier::{Deliveries, DeliveryFailure};
 use crate::control::{ChannelEntry, StreamStatus};
 use crate::error::Result;
 
@@ -17,6 +17,8 @@ pub struct ChannelReport {
     pub channel: ChannelEntry,
     /// Why it does not deliver, where it tried and failed; it goes on trying.
     pub failure: Option<DeliveryFailure>,
+    /// What it has delivered since the store was opened.
+    pub deliveries: Deliveries,
 }
 
 impl Engine {
@@ -33,6 +35,7 @@ impl Engine {
                 stream: summary_of(entry),
                 channel: channel.clone(),
                 failure: courier.failure(channel.id),
+                deliveries: courier.deliveries(channel.id),
             }
         };
         Ok(journal.state().streams().flat_map(|entry| entry.channels.iter().map(report(entry))).collect())
