@@ -15,6 +15,7 @@ mod body;
 mod buckets;
 mod connections;
 mod counters;
+mod custom_metrics;
 mod door;
 mod error;
 mod keys;

@@ -20,6 +20,7 @@ use crate::body::Room;
 use crate::buckets::S3;
 use crate::connections::Acceptor;
 use crate::counters::Counters;
+use crate::custom_metrics::CustomMetrics;
 use crate::door::Door;
 use crate::error::StartError;
 use crate::keys::token_key;
@@ -88,6 +89,7 @@ impl Server {
         let service = Arc::new(Service {
             streams: Streams::new(Arc::clone(&engine)),
             counters: Counters::default(),
+            custom_metrics: CustomMetrics::default(),
             clock: options.clock,
             tokens: token_key(engine.directory())?,
             quotas: Quotas::new(options.quotas, &options.region, &options.limits),

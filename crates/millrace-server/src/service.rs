@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::answer::Answer;
 use crate::counters::Counters;
+use crate::custom_metrics::CustomMetrics;
 use crate::error::{exceeded, of_engine};
 use crate::operations;
 use crate::phases::{Phase, Phases};
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     pub streams: Streams,
     /// What is counted.
     pub counters: Counters,
+    /// The metrics that clients put.
+    pub custom_metrics: CustomMetrics,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The key of iterators and page tokens.
@@ -82,12 +85,13 @@ impl Service {
         operations::dispatch(self, operation, call.format, &request).await
     }
 
-    /// What happened since the server started, and what happens in the streams, as Prometheus reads it.
+    /// What happened since the server started, what happens in the streams, and what clients put, as Prometheus reads it.
     pub fn metrics(&self, with_shards: bool) -> String {
         let mut text = self.counters.text();
         // A store that is being closed has no figures left.
         prometheus::write(&self.engine.metrics().unwrap_or_default(), with_shards, &mut text);
         prometheus::write_channels(&self.engine.list_channels().unwrap_or_default(), &mut text);
+        self.custom_metrics.write(&mut text);
         text
     }
 
