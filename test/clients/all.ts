@@ -4,6 +4,7 @@ import { root } from '../support.js'
 import type { Client, Story } from './client.js'
 import { firstFailure, install, type Missing } from './install.js'
 import { AWS_CLI, BOTO3, pythonWith } from './python.js'
+import { trustStore } from './trust.js'
 
 const here = join(root, 'test', 'clients')
 
@@ -66,19 +67,6 @@ const java: Client = {
     const args = ['-cp', join(jars.folder, '*'), join(here, 'java', 'Story.java')]
     return { program: 'java', args, trust: trustStore }
   },
-}
-
-/** Java trusts what is in a key store of its own. */
-function trustStore(authority: string, folder: string): NodeJS.ProcessEnv {
-  const store = join(folder, 'trust.p12')
-  const into = ['-keystore', store, '-storepass', 'millrace']
-  const failed = firstFailure([
-    'the authority could not be imported',
-    'keytool',
-    ['-importcert', '-noprompt', '-alias', 'millrace', '-file', authority, ...into],
-  ])
-  if (failed !== undefined) throw new Error(failed)
-  return { JDK_JAVA_OPTIONS: `-Djavax.net.ssl.trustStore=${store} -Djavax.net.ssl.trustStorePassword=millrace` }
 }
 
 /** In clear text alone: see `rust/Cargo.toml`. */

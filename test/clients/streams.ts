@@ -1,4 +1,6 @@
 /** What tests do themselves on the streams that their clients read and write: by the AWS SDK for JavaScript. */
+import { readFileSync } from 'node:fs'
+import { Agent } from 'node:https'
 import {
   CreateStreamCommand,
   GetRecordsCommand,
@@ -8,6 +10,7 @@ import {
   PutRecordsCommand,
   type PutRecordsRequestEntry,
 } from '@aws-sdk/client-kinesis'
+import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { onTestFinished } from 'vitest'
 import type { Server } from './server.js'
 
@@ -17,9 +20,11 @@ const BATCH = 500
 const POLL_MS = 250
 
 /** A client of this server. */
-export function clientOf({ env }: Server): KinesisClient {
+export function clientOf({ env, authority }: Server): KinesisClient {
   const variable = (name: string): string => env[name] ?? ''
+  const agent = authority === undefined ? undefined : new Agent({ ca: readFileSync(authority), keepAlive: true })
   const client = new KinesisClient({
+    requestHandler: agent === undefined ? new NodeHttpHandler() : new NodeHttpHandler({ httpsAgent: agent }),
     endpoint: variable('AWS_ENDPOINT_URL_KINESIS'),
     region: variable('AWS_REGION'),
     credentials: {

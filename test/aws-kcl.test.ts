@@ -1,0 +1,39 @@
+/**
+ * The Kinesis Client Library from Node.js, as `docs/recipes/aws-kcl.md` has it: a processor in Node.js below the daemon in
+ * Java processes a stream over a split and a server that is killed.
+ */
+import { join } from 'node:path'
+import { SplitShardCommand } from '@aws-sdk/client-kinesis'
+import { describe, test } from 'vitest'
+import { Ledger } from './clients/ledger.js'
+import { JAVA, recipe } from './clients/recipe.js'
+import { serve } from './clients/server.js'
+import { clientOf, create } from './clients/streams.js'
+import { emptyFolder } from './support.js'
+
+/** The longest that all of it goes on, in milliseconds. */
+const RUN_MS_MAX = 150_000
+/** Records that are written in each part of a run. */
+const PART = 300
+
+const prepared = recipe('aws-kcl', JAVA)
+const reason = 'missing' in prepared ? ` (skipped: ${prepared.missing})` : ''
+
+describe.skipIf('missing' in prepared)(`aws-kcl${reason}`, () => {
+  test('over a split and a server that is killed, all is processed in order', { timeout: RUN_MS_MAX }, async () => {
+    if ('missing' in prepared) return
+    const server = await serve({ tls: false, msMax: RUN_MS_MAX })
+    const client = clientOf(server)
+    await create(client, 2, 'events')
+    const ledger = new Ledger(client, 'events', join(emptyFolder(), 'processed'))
+    ledger.start(prepared, 'one', server.env, RUN_MS_MAX)
+    await ledger.write(PART)
+    await ledger.processed()
+    const split = { StreamName: 'events', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: String(1n << 126n) }
+    await Promise.all([ledger.write(PART), client.send(new SplitShardCommand(split))])
+    await ledger.processed()
+    await Promise.all([ledger.write(PART), server.end('SIGKILL').then(() => server.start())])
+    await ledger.processed()
+    await ledger.verify()
+  })
+})

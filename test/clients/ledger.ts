@@ -1,0 +1,162 @@
+/**
+ * What was written to a stream, and what workers of the tests have processed of it: they append a line a record to one file,
+ * `worker shard sequence subsequence key data`, in the order in which they process.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { type KinesisClient, ListShardsCommand } from '@aws-sdk/client-kinesis'
+import { expect, onTestFinished } from 'vitest'
+import { start, type Running } from '../program.js'
+import type { Recipe } from './recipe.js'
+import { putAll } from './streams.js'
+
+const KEYS = 40
+/** Records that are put at once. */
+const BATCH = 50
+/** How long a writer waits after each batch, so that records come while other things happen, in milliseconds. */
+const PACE_MS = 100
+/** The longest that workers take for what was written, in milliseconds. */
+const PROCESSED_MS_MAX = 75_000
+/** How often is looked at the file, in milliseconds. */
+const LOOK_MS = 200
+
+/** A record that a worker has processed. */
+interface Processed {
+  readonly worker: string
+  readonly shard: string
+  readonly sequence: bigint
+  readonly subsequence: number
+  readonly key: string
+  readonly data: string
+}
+
+export class Ledger {
+  readonly #client: KinesisClient
+  readonly #stream: string
+  readonly #file: string
+  readonly #written = new Set<string>()
+  readonly #workers: Running[] = []
+
+  constructor(client: KinesisClient, stream: string, file: string) {
+    this.#client = client
+    this.#stream = stream
+    this.#file = file
+  }
+
+  /** Starts a worker of this name by the command of its recipe; it ends with the test. */
+  start({ folder, runs }: Recipe, name: string, env: NodeJS.ProcessEnv, msMax: number): Running {
+    const worker = start('sh', ['-c', `exec ${runs[0]}`], {
+      cwd: folder,
+      env: { ...process.env, ...env, WORKER: name, PROCESSED: this.#file },
+      msMax,
+    })
+    onTestFinished(async () => {
+      worker.kill('SIGKILL')
+      await worker.ended
+    })
+    this.#workers.push(worker)
+    return worker
+  }
+
+  /** Writes so many more records, and insists where the server is away. */
+  async write(count: number): Promise<void> {
+    const first = this.#written.size
+    for (let index = first; index < first + count; index += BATCH) {
+      const batch = Array.from({ length: Math.min(BATCH, first + count - index) }, (_, at) => index + at)
+      await this.#insist(
+        batch.map((number) => ({
+          PartitionKey: `key-${number % KEYS}`,
+          Data: Buffer.from(`record-${number}`),
+        })),
+      )
+      for (const number of batch) this.#written.add(`record-${number}`)
+      await pause(PACE_MS)
+    }
+  }
+
+  async #insist(entries: Parameters<typeof putAll>[2]): Promise<void> {
+    for (;;) {
+      try {
+        return await putAll(this.#client, this.#stream, entries)
+      } catch (error) {
+        if (
+          !(error instanceof Error) ||
+          !/ECONNREFUSED|ECONNRESET|socket hang up/.test(
+            `${error.message} ${'code' in error ? String(error.code) : ''}`,
+          )
+        )
+          throw error
+      }
+    }
+  }
+
+  /** Waits until all that was written has been processed. */
+  async processed(): Promise<void> {
+    const until = Date.now() + PROCESSED_MS_MAX
+    for (;;) {
+      const done = new Set(this.#lines().map(({ data }) => data))
+      const missing = [...this.#written].filter((data) => !done.has(data))
+      if (missing.length === 0) return
+      if (Date.now() > until) throw new Error(`not processed: ${missing.join(' ')}\n${this.#errors()}`)
+      await pause(LOOK_MS)
+    }
+  }
+
+  /** What the workers told of themselves. */
+  #errors(): string {
+    return this.#workers.map((worker) => `${worker.errors()}${worker.output()}`).join('\n\n')
+  }
+
+  /** The worker that processed the latest record. */
+  latest(): string {
+    return this.#lines().at(-1)?.worker ?? ''
+  }
+
+  /** Holds what was processed, each record at the first time, against what the library promises. */
+  async verify(): Promise<void> {
+    const seen = new Set<string>()
+    const lines = this.#lines().filter(({ sequence, subsequence }) => {
+      const isFirst = !seen.has(`${sequence}/${subsequence}`)
+      seen.add(`${sequence}/${subsequence}`)
+      return isFirst
+    })
+    expect(new Set(lines.map(({ data }) => data))).toEqual(this.#written)
+    expectAscending(lines, ({ shard }) => shard)
+    expectAscending(lines, ({ key }) => key)
+    const { Shards: shards = [] } = await this.#client.send(new ListShardsCommand({ StreamName: this.#stream }))
+    for (const { ShardId, ParentShardId, AdjacentParentShardId } of shards) {
+      const begin = lines.findIndex(({ shard }) => shard === ShardId)
+      for (const parent of [ParentShardId, AdjacentParentShardId]) {
+        if (begin === -1) continue
+        expect(
+          lines.findLastIndex(({ shard }) => shard === parent),
+          `${parent} ended before ${ShardId}`,
+        ).toBeLessThan(begin)
+      }
+    }
+  }
+
+  #lines(): Processed[] {
+    if (!existsSync(this.#file)) return []
+    const whole = readFileSync(this.#file, 'utf8').split('\n').slice(0, -1)
+    return whole.map((line) => {
+      const [worker = '', shard = '', sequence = '', subsequence = '', key = '', data = ''] = line.split(' ')
+      return { worker, shard, sequence: BigInt(sequence), subsequence: Number(subsequence), key, data }
+    })
+  }
+}
+
+/** Within each group, records come in the order of the stream. */
+function expectAscending(lines: readonly Processed[], groupOf: (line: Processed) => string): void {
+  const last = new Map<string, Processed>()
+  for (const line of lines) {
+    const before = last.get(groupOf(line))
+    const isBehind =
+      before === undefined ||
+      before.sequence < line.sequence ||
+      (before.sequence === line.sequence && before.subsequence < line.subsequence)
+    expect(isBehind, `${groupOf(line)}: ${line.data} after ${before?.data}`).toBe(true)
+    last.set(groupOf(line), line)
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
