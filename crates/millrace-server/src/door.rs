@@ -24,7 +24,9 @@ use millrace_kinesis::{Credential, ErrorName, ServiceError, Signature, SignedReq
 use tokio::time::Instant;
 
 use crate::answer::{AnswerBody, JSON, with_body, xml};
-use crate::behind::{Answered, Asked, Head, Taken, take_for_cloudwatch, take_for_kinesis, take_query};
+use crate::behind::{
+    Answered, Asked, Head, Taken, take_for_cloudwatch, take_for_dynamodb, take_for_kinesis, take_query,
+};
 use crate::body::Room;
 use crate::options::Credentials;
 use crate::service::Service;
@@ -106,6 +108,9 @@ impl Door {
         let bytes = read.bytes.clone();
         if let Some(asked) = take_for_cloudwatch(&head) {
             return self.ask(parts, Ok(asked), bytes).await;
+        }
+        if let Some(taken) = take_for_dynamodb(&head) {
+            return self.ask(parts, taken, bytes).await;
         }
         if let Some(asked) = take_query(&head) {
             return self.ask(parts, Ok(asked), bytes).await;

@@ -29,6 +29,7 @@ mod rates;
 mod server;
 mod service;
 mod streams;
+mod tables;
 mod tls;
 
 pub use buckets::BucketEndpoint;

@@ -19,6 +19,7 @@ use crate::prometheus;
 use crate::quotas::Quotas;
 use crate::rates::Rates;
 use crate::streams::{OpenStream, Streams};
+use crate::tables::TableKeeper;
 
 /// The result of an operation.
 pub(crate) type Outcome = Result<Answer, ServiceError>;
@@ -54,6 +55,8 @@ pub(crate) struct Service {
     pub stream_phases: Phases<Arc<OpenStream>>,
     /// What their consumers pass through, by [`consumer_key`]; those that are gone with the number of their stream.
     pub consumer_phases: Phases<(u64, Consumer)>,
+    /// The tables of leases.
+    pub tables: TableKeeper,
     /// Whether the server is being stopped.
     pub stopping: watch::Receiver<bool>,
 }

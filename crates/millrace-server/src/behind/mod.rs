@@ -6,10 +6,12 @@
 //! implements [`Asked`], a line in `Door::post` that makes it of a [`Head`], and its operations' names in [`OPERATIONS`].
 
 mod cloudwatch;
+mod dynamodb;
 mod kinesis;
 mod query;
 
 pub(crate) use self::cloudwatch::take as take_for_cloudwatch;
+pub(crate) use self::dynamodb::take as take_for_dynamodb;
 pub(crate) use self::kinesis::take as take_for_kinesis;
 pub(crate) use self::query::take as take_query;
 
@@ -26,8 +28,8 @@ use crate::service::Service;
 const TARGET: &str = "x-amz-target";
 
 /// The operations that are counted, by service.
-pub(crate) const OPERATIONS: [fn() -> Vec<OperationName>; 3] =
-    [kinesis::operations, cloudwatch::operations, query::operations];
+pub(crate) const OPERATIONS: [fn() -> Vec<OperationName>; 4] =
+    [kinesis::operations, cloudwatch::operations, dynamodb::operations, query::operations];
 
 /// An operation of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
