@@ -414,6 +414,24 @@ describe('millrace serve', () => {
     expect(stdout).toContain('export AWS_ENDPOINT_URL_KINESIS=https://localhost:4568\n')
     expect(stdout).toContain(`export AWS_CA_BUNDLE=${join(folder, 'server', 'authority.pem')}\n`)
     expect(stdout).toContain('export AWS_SECRET_ACCESS_KEY="${AWS_SECRET_ACCESS_KEY:-millrace}"\n')
+    for (const service of ['CLOUDWATCH', 'STS']) {
+      expect(stdout).toContain(`export AWS_ENDPOINT_URL_${service}=https://localhost:4568\n`)
+    }
     expect(existsSync(join(folder, 'server'))).toBe(false)
+  })
+
+  test('env prints the properties of the KPL', () => {
+    const folder = emptyFolder()
+    const { stdout } = runProgram(folder, ['env', '--client', 'kpl', '--host', '127.0.0.1', '--port', '4568'])
+    expect(stdout.trim().split('\n')).toEqual([
+      'KinesisEndpoint=127.0.0.1',
+      'KinesisPort=4568',
+      'CloudwatchEndpoint=127.0.0.1',
+      'CloudwatchPort=4568',
+      'StsEndpoint=127.0.0.1',
+      'StsPort=4568',
+      'Region=us-east-1',
+      `CaCertFile=${join(folder, 'server', 'authority.pem')}`,
+    ])
   })
 })

@@ -27,6 +27,7 @@ pub use hot::{Encryption, PutAnswer, PutEntry, PutRecords, RecordOut, RecordsAns
 pub use name::{ConsumerArn, StreamArn, shard_name, shard_number};
 pub use schema::{Bounds, Member, Operation, Pattern, Schema, Shape, ShapeId};
 pub use sigv4::{Credential, SKEW_MS, Signature, SignedRequest, SigningScope};
+pub use time::parse_basic_iso;
 pub use token::{IteratorPosition, PageToken, ShardIterator, TOKEN_LIFE_MS, TokenKey};
 pub use validate::{conforms, validate};
 pub use value::{Structure, Value};

@@ -44,8 +44,9 @@ pub(crate) fn basic_iso(ms: i64) -> String {
     format!("{:04}{:02}{:02}T{hour:02}{minute:02}{second:02}Z", utc.year, utc.month, utc.day)
 }
 
-/// The moment that such a text spells, in milliseconds since 1970.
-pub(crate) fn parse_basic_iso(text: &str) -> Option<i64> {
+/// The moment that a text such as `20150830T123600Z` spells, in milliseconds since 1970.
+#[must_use]
+pub fn parse_basic_iso(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let shape = |index: usize| match index {
         8 => bytes[index] == b'T',

@@ -24,7 +24,9 @@ use millrace_kinesis::{Credential, ErrorName, ServiceError, Signature, SignedReq
 use tokio::time::Instant;
 
 use crate::answer::{AnswerBody, JSON, with_body, xml};
-use crate::behind::{Answered, Asked, Head, Taken, take_for_kinesis};
+use crate::behind::{
+    Answered, Asked, Head, Taken, take_for_cloudwatch, take_for_dynamodb, take_for_kinesis, take_query,
+};
 use crate::body::Room;
 use crate::options::Credentials;
 use crate::service::Service;
@@ -78,12 +80,15 @@ impl Door {
         }
         let origin = parts.headers.contains_key(ORIGIN);
         let is_preflight = origin && parts.method == Method::OPTIONS;
+        let ids = Ids::random();
         let mut response = match &parts.method {
             _ if is_preflight => preflight(&parts.headers),
-            &Method::POST => self.post(&parts, body).await,
+            &Method::POST => self.post(&parts, ids.as_ref().map_or("", |ids| &ids.request), body).await,
             _ => not_the_protocol(),
         };
-        identify(response.headers_mut(), is_preflight);
+        if let Some(ids) = ids {
+            ids.write(response.headers_mut(), is_preflight);
+        }
         if origin {
             response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             if !is_preflight {
@@ -94,13 +99,23 @@ impl Door {
     }
 
     /// Finds the service that a request is for. Kinesis comes last: it takes, or refuses, what is left.
-    async fn post(&self, parts: &Parts, body: Incoming) -> Response<AnswerBody> {
-        let head = Head::of(parts);
+    async fn post(&self, parts: &Parts, request_id: &str, body: Incoming) -> Response<AnswerBody> {
+        let head = Head::of(parts, request_id);
         let read = match self.room.read(body).await {
             Ok(read) => read,
             Err(error) => return head.refusal(&error),
         };
-        self.ask(parts, take_for_kinesis(&head, &read.bytes), read.bytes.clone()).await
+        let bytes = read.bytes.clone();
+        if let Some(asked) = take_for_cloudwatch(&head) {
+            return self.ask(parts, Ok(asked), bytes).await;
+        }
+        if let Some(taken) = take_for_dynamodb(&head) {
+            return self.ask(parts, taken, bytes).await;
+        }
+        if let Some(asked) = take_query(&head) {
+            return self.ask(parts, Ok(asked), bytes).await;
+        }
+        self.ask(parts, take_for_kinesis(&head, &read.bytes), bytes).await
     }
 
     /// Lets in a request that a service has taken, and counts what it is answered with.
@@ -182,24 +197,33 @@ pub(crate) fn not_the_protocol() -> Response<AnswerBody> {
 }
 
 /// The numbers by which an answer is found again: a UUID, and a longer one that the service adds.
-fn identify(headers: &mut HeaderMap, is_preflight: bool) {
-    let mut random = [0; 70];
-    if getrandom::fill(&mut random).is_err() {
-        // An answer without its numbers is of more use than none.
-        return;
+struct Ids {
+    request: String,
+    extended: String,
+}
+
+impl Ids {
+    /// None where there is no randomness: an answer without its numbers is of more use than none.
+    fn random() -> Option<Ids> {
+        let mut random = [0; 70];
+        getrandom::fill(&mut random).ok()?;
+        let (id, extended) = random.split_at_mut(16);
+        id[6] = id[6] & 0x0f | 0x40;
+        id[8] = id[8] & 0x3f | 0x80;
+        let mut request = String::with_capacity(36);
+        for (index, byte) in id.iter().enumerate() {
+            request.push_str(if [4, 6, 8, 10].contains(&index) { "-" } else { "" });
+            request.extend([byte >> 4, byte & 15].map(|nibble| char::from(HEX[usize::from(nibble)])));
+        }
+        Some(Ids { request, extended: STANDARD.encode(extended) })
     }
-    let (id, extended) = random.split_at_mut(16);
-    id[6] = id[6] & 0x0f | 0x40;
-    id[8] = id[8] & 0x3f | 0x80;
-    let mut uuid = String::with_capacity(36);
-    for (index, byte) in id.iter().enumerate() {
-        uuid.push_str(if [4, 6, 8, 10].contains(&index) { "-" } else { "" });
-        uuid.extend([byte >> 4, byte & 15].map(|nibble| char::from(HEX[usize::from(nibble)])));
-    }
-    if let Ok(value) = HeaderValue::from_str(&uuid) {
-        headers.insert(REQUEST_ID, value);
-    }
-    if !is_preflight && let Ok(value) = HeaderValue::from_str(&STANDARD.encode(extended)) {
-        headers.insert(EXTENDED_REQUEST_ID, value);
+
+    fn write(&self, headers: &mut HeaderMap, is_preflight: bool) {
+        if let Ok(value) = HeaderValue::from_str(&self.request) {
+            headers.insert(REQUEST_ID, value);
+        }
+        if !is_preflight && let Ok(value) = HeaderValue::from_str(&self.extended) {
+            headers.insert(EXTENDED_REQUEST_ID, value);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use millrace::{Error, Kind, ThroughputExceeded};
 use millrace_kinesis::{ErrorName, ServiceError};
+use millrace_neighbours::{Fault, FaultName};
 
 /// Why a server did not start.
 #[derive(Debug)]
@@ -94,4 +95,19 @@ pub(crate) fn rate_exceeded(account: &str, error: &Error) -> String {
         }
         None => error.message().to_owned(),
     }
+}
+
+/// What the door refuses, as the neighbours of Kinesis name it.
+pub(crate) fn fault_of(error: &ServiceError) -> Fault {
+    let name = match error.name {
+        ErrorName::MissingAuthenticationToken => FaultName::MissingAuthenticationToken,
+        ErrorName::IncompleteSignature => FaultName::IncompleteSignature,
+        ErrorName::InvalidSignature => FaultName::InvalidSignature,
+        ErrorName::UnrecognizedClient => FaultName::UnrecognizedClient,
+        ErrorName::RequestEntityTooLarge => FaultName::RequestTooLarge,
+        ErrorName::Serialization => FaultName::Malformed,
+        ErrorName::ServiceUnavailable => FaultName::ServiceUnavailable,
+        _ => FaultName::Internal,
+    };
+    Fault::new(name, error.message.as_deref().unwrap_or_default())
 }

@@ -15,6 +15,7 @@ mod body;
 mod buckets;
 mod connections;
 mod counters;
+mod custom_metrics;
 mod door;
 mod error;
 mod keys;
@@ -28,6 +29,7 @@ mod rates;
 mod server;
 mod service;
 mod streams;
+mod tables;
 mod tls;
 
 pub use buckets::BucketEndpoint;

@@ -20,6 +20,7 @@ use crate::body::Room;
 use crate::buckets::S3;
 use crate::connections::Acceptor;
 use crate::counters::Counters;
+use crate::custom_metrics::CustomMetrics;
 use crate::door::Door;
 use crate::error::StartError;
 use crate::keys::token_key;
@@ -30,6 +31,7 @@ use crate::quotas::Quotas;
 use crate::rates::Rates;
 use crate::service::Service;
 use crate::streams::Streams;
+use crate::tables::{TableKeeper, TableNames};
 use crate::{log, tls};
 
 /// How long requests that are under way may take once the server is stopped.
@@ -82,9 +84,12 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let log = log::dispatch(options.log);
         let anybody = matches!(options.credentials, Credentials::Any);
+        let names = TableNames { region: options.region.clone(), account: options.account.clone() };
+        let tables = TableKeeper::new(Arc::clone(&engine), Arc::clone(&options.clock), names);
         let service = Arc::new(Service {
             streams: Streams::new(Arc::clone(&engine)),
             counters: Counters::default(),
+            custom_metrics: CustomMetrics::default(),
             clock: options.clock,
             tokens: token_key(engine.directory())?,
             quotas: Quotas::new(options.quotas, &options.region, &options.limits),
@@ -95,11 +100,13 @@ impl Server {
             durability: options.durability,
             limits: options.limits,
             rates: (options.limits == LimitPolicy::Aws).then(Rates::default),
+            tables,
             stopping: stopping.clone(),
             engine,
         });
         deliver(&service.engine, options.buckets, Arc::clone(&service.clock), log.clone())?;
         let runtime = runtime(options.threads)?;
+        runtime.block_on(service.tables.open_if_there().with_subscriber(log.clone()));
         let listener = {
             let _in_the_runtime = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(failed)?

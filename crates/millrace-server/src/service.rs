@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::answer::Answer;
 use crate::counters::Counters;
+use crate::custom_metrics::CustomMetrics;
 use crate::error::{exceeded, of_engine};
 use crate::operations;
 use crate::phases::{Phase, Phases};
@@ -18,6 +19,7 @@ use crate::prometheus;
 use crate::quotas::Quotas;
 use crate::rates::Rates;
 use crate::streams::{OpenStream, Streams};
+use crate::tables::TableKeeper;
 
 /// The result of an operation.
 pub(crate) type Outcome = Result<Answer, ServiceError>;
@@ -31,6 +33,8 @@ pub(crate) struct Service {
     pub streams: Streams,
     /// What is counted.
     pub counters: Counters,
+    /// The metrics that clients put.
+    pub custom_metrics: CustomMetrics,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The key of iterators and page tokens.
@@ -51,6 +55,8 @@ pub(crate) struct Service {
     pub stream_phases: Phases<Arc<OpenStream>>,
     /// What their consumers pass through, by [`consumer_key`]; those that are gone with the number of their stream.
     pub consumer_phases: Phases<(u64, Consumer)>,
+    /// The tables of leases.
+    pub tables: TableKeeper,
     /// Whether the server is being stopped.
     pub stopping: watch::Receiver<bool>,
 }
@@ -79,12 +85,13 @@ impl Service {
         operations::dispatch(self, operation, call.format, &request).await
     }
 
-    /// What happened since the server started, and what happens in the streams, as Prometheus reads it.
+    /// What happened since the server started, what happens in the streams, and what clients put, as Prometheus reads it.
     pub fn metrics(&self, with_shards: bool) -> String {
         let mut text = self.counters.text();
         // A store that is being closed has no figures left.
         prometheus::write(&self.engine.metrics().unwrap_or_default(), with_shards, &mut text);
         prometheus::write_channels(&self.engine.list_channels().unwrap_or_default(), &mut text);
+        self.custom_metrics.write(&mut text);
         text
     }
 

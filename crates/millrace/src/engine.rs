@@ -9,6 +9,7 @@ mod figures;
 mod inner;
 mod queues;
 pub mod settings;
+mod state_log;
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -27,6 +28,7 @@ use crate::sync::{Lazy, Mutex, RwLockReadGuard};
 pub use channels::ChannelReport;
 pub(crate) use inner::{Inner, clean_tail};
 pub(crate) use queues::queue_directory;
+pub(crate) use state_log::state_directory;
 
 /// The longest segment, in bytes.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;

@@ -11,6 +11,7 @@ use crate::log::{Finding, Log, Meaning, Scan, Shards, build_index, damage_of, sc
 use crate::queue::log::queue_log_name;
 use crate::repair::{Damage, Examined};
 use crate::shard::SequenceCodec;
+use crate::state_log::STATE_LOG;
 use crate::store::ReadStore;
 use crate::stream::Stream;
 
@@ -168,6 +169,10 @@ pub fn verify(
         let complaints = examined.disk.complaints(&stream.remains.config.directory);
         outcome.damages.extend(complaints.iter().map(|complaint| Damage::note(name, complaint)));
     }
+    if let Some(tables) = &examined.tables {
+        let findings = tables.read_all()?;
+        outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(STATE_LOG, finding, None)));
+    }
     for queue in &examined.queues {
         let findings = queue.read_all()?;
         outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(&queue.config.name, finding, None)));
@@ -204,6 +209,8 @@ fn verify_open(path: &Path, progress: &mut dyn FnMut(u64, u64) -> bool) -> Resul
         let place = queue_log_name(&queue.name);
         outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(&place, finding, None)));
     }
+    let findings = engine.verify_state_log()?;
+    outcome.damages.extend(findings.into_iter().map(|finding| Damage::of(STATE_LOG, finding, None)));
     engine.close()?;
     Ok(outcome)
 }

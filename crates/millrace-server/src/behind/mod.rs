@@ -5,9 +5,15 @@
 //! signature of the request may be for, and it answers in the protocol in which it was asked. To add one: a type that
 //! implements [`Asked`], a line in `Door::post` that makes it of a [`Head`], and its operations' names in [`OPERATIONS`].
 
+mod cloudwatch;
+mod dynamodb;
 mod kinesis;
+mod query;
 
+pub(crate) use self::cloudwatch::take as take_for_cloudwatch;
+pub(crate) use self::dynamodb::take as take_for_dynamodb;
 pub(crate) use self::kinesis::take as take_for_kinesis;
+pub(crate) use self::query::take as take_query;
 
 use std::sync::Arc;
 
@@ -22,7 +28,8 @@ use crate::service::Service;
 const TARGET: &str = "x-amz-target";
 
 /// The operations that are counted, by service.
-pub(crate) const OPERATIONS: [fn() -> Vec<OperationName>; 1] = [kinesis::operations];
+pub(crate) const OPERATIONS: [fn() -> Vec<OperationName>; 4] =
+    [kinesis::operations, cloudwatch::operations, dynamodb::operations, query::operations];
 
 /// An operation of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +69,10 @@ pub(crate) type Taken<A> = Result<A, Box<Response<AnswerBody>>>;
 /// The head of a request, as far as it says what is asked of whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
+    /// The number by which the answer is found again.
+    pub request_id: &'a str,
+    /// The path.
+    pub path: &'a str,
     /// The content type; empty where there is none.
     pub content_type: &'a str,
     /// The operation.
@@ -69,14 +80,21 @@ pub(crate) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The head of a request.
-    pub fn of(parts: &'a Parts) -> Head<'a> {
+    /// The head of a request that is answered with this number.
+    pub fn of(parts: &'a Parts, request_id: &'a str) -> Head<'a> {
         let text = |name| text(&parts.headers, name).unwrap_or_default();
-        Head { content_type: text("content-type"), target: Target::of(text(TARGET)) }
+        let (content_type, target) = (text("content-type"), Target::of(text(TARGET)));
+        Head { request_id, path: parts.uri.path(), content_type, target }
     }
 
-    /// Refuses a request before anybody has taken it, in what seems to be its protocol.
+    /// Refuses a request whose body could not be read, in what seems to be its protocol.
     pub fn refusal(&self, error: &ServiceError) -> Response<AnswerBody> {
+        if let Some(asked) = take_for_cloudwatch(self) {
+            return asked.refused(error).response;
+        }
+        if let Some(asked) = take_query(self) {
+            return asked.refused(error).response;
+        }
         refusal(error, Format::of_content_type(self.content_type).unwrap_or(Format::Json))
     }
 }

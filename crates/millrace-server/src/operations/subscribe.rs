@@ -139,10 +139,12 @@ impl Push {
         }
         let counters = &self.service.counters;
         counters.records_out.fetch_add(batch.records as u64, Ordering::Relaxed);
-        let rest = Structure::new()
-            .with("ContinuationSequenceNumber", self.open.sequence_number(self.shard, *continuation))
-            .with("MillisBehindLatest", milliseconds(*millis_behind_latest))
-            .with_some("ChildShards", children.as_deref().map(shards::children));
+        let rest = Structure::new().with("MillisBehindLatest", milliseconds(*millis_behind_latest));
+        let rest = match children {
+            None => rest.with("ContinuationSequenceNumber", self.open.sequence_number(self.shard, *continuation)),
+            // Nothing goes on behind the end of a shard: clients take an event that tells both for damaged.
+            Some(children) => rest.with("ChildShards", shards::children(children)),
+        };
         Ok(millrace_kinesis::event(EVENT, self.format, &payload.finish(&rest)).into())
     }
 }

@@ -145,6 +145,27 @@ fn records_are_pushed_as_they_come_and_a_continuation_goes_on_behind_them() {
     endpoint.stop();
 }
 
+/// The Kinesis Client Library, Flink and Beam take a missing continuation for the end, and refuse an event that has both.
+#[test]
+fn the_event_at_the_end_of_a_shard_has_its_children_and_no_continuation() {
+    let endpoint = Endpoint::start();
+    endpoint.create("clicks", 1);
+    let arn = register(&endpoint, "counter");
+    put(&endpoint, "last");
+    let middle = (1_u128 << 127).to_string();
+    let split = json!({"StreamName": "clicks", "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": middle});
+    endpoint.ok("SplitShard", split);
+    let mut pushed = Pushed::open(&endpoint, &position(&arn, "TRIM_HORIZON"));
+    let events: Vec<Value> = std::iter::from_fn(|| pushed.next()).skip(1).map(|(_, event)| event).collect();
+    let (end, before) = events.split_last().expect("an event at the end");
+    assert_eq!(end["ChildShards"].as_array().map(Vec::len), Some(2), "{end}");
+    assert_eq!(end.get("ContinuationSequenceNumber"), None, "{end}");
+    for event in before {
+        assert!(event["ContinuationSequenceNumber"].is_string() && event.get("ChildShards").is_none(), "{event}");
+    }
+    endpoint.stop();
+}
+
 #[test]
 fn a_second_subscription_is_refused_while_the_first_is_young() {
     let endpoint = Endpoint::start();

@@ -9,6 +9,7 @@ mod door;
 mod fanout;
 mod limits;
 mod mutations;
+mod neighbours;
 mod phases;
 mod policies;
 mod queues;

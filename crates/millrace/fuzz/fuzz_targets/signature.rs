@@ -31,7 +31,8 @@ fuzz_target!(|input: &[u8]| {
     let request = SignedRequest { method: "POST", path: &path, query: &query, headers, body: b"{}" };
     let credential = Credential::new("AKID".to_owned(), "a secret that the fuzzer does not know".to_owned(), None);
     let verified = bounded(input.len(), 64, || {
-        Signature::of(&request).and_then(|signature| credential.verify(&signature, &request, &["kinesis", "dynamodb"], NOW_MS))
+        Signature::of(&request)
+            .and_then(|signature| credential.verify(&signature, &request, &["kinesis", "dynamodb"], NOW_MS))
     });
     let error = verified.expect_err("nobody signed this");
     assert!(REFUSALS.contains(&error.name), "{error}");

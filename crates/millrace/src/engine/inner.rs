@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     pub(super) streams: Mutex<BTreeMap<u64, Arc<StreamInner>>>,
     // Queues in use, by their ids.
     pub(super) queues: Mutex<BTreeMap<u64, Arc<QueueInner>>>,
+    // The log of an application's state, while it is open.
+    pub(super) state_log: Mutex<Option<Arc<Log>>>,
     pub(super) warnings: Mutex<Vec<String>>,
     /// What the retention of all streams goes by.
     pub expiry: Mutex<ExpiryClock>,
@@ -84,6 +86,7 @@ impl Inner {
             publishing: AtomicBool::new(false),
             streams: Mutex::new(BTreeMap::new()),
             queues: Mutex::new(BTreeMap::new()),
+            state_log: Mutex::new(None),
             warnings: Mutex::new(findings.iter().map(Finding::to_string).collect()),
             expiry: Mutex::new(expiry),
             expiry_stored_ms: AtomicU64::new(environment.clock.monotonic_ms()),
@@ -298,7 +301,7 @@ impl Inner {
         self.committer.stop();
         self.withdraw_figures();
         let mut outcome = self.store_expiry_clock();
-        outcome = outcome.and(self.close_queues());
+        outcome = outcome.and(self.close_queues()).and(self.close_state_log());
         // Streams hold the engine; letting go of them here ends the circle.
         let streams: Vec<_> = std::mem::take(&mut *self.streams.lock()).into_values().collect();
         for stream in streams {

@@ -7,6 +7,7 @@ pub mod change;
 pub mod checksum;
 pub mod frame;
 pub mod index;
+pub(crate) mod part;
 pub mod queue;
 pub mod record;
 pub mod segment;

@@ -8,7 +8,7 @@ use crate::shard::{SequenceCodec, SequenceNumber, ShardId};
 /// Something that is damaged in a store, or was left out of its copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// The stream's name, `queue` and a queue's name, `control log`, `store`, or the path of a directory that belongs to none of them.
+    /// The stream's name, `queue` and a queue's name, `control log`, `tables log`, `store`, or the path of a directory that belongs to none of them.
     pub place: String,
     /// Which bytes, sequences and shards; `None` where it is not about a part of a segment.
     pub finding: Option<Finding>,

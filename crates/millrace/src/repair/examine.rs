@@ -11,7 +11,7 @@ use crate::control::rescue::{Beginning, Rescued, rescue};
 use crate::control::{
     AccountSettings, EncryptionHistory, Horizon, QueueEntry, Retention, StreamConfig, StreamEntry, StreamStatus,
 };
-use crate::engine::{clean_tail, queue_directory};
+use crate::engine::{clean_tail, queue_directory, state_directory};
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
@@ -20,6 +20,7 @@ use crate::log::remains::{Known, Remains};
 use crate::log::{LogConfig, log_is_unused};
 use crate::queue::log::queue_log_name;
 use crate::shard::{SHARDS_MAX, SequenceCodec, ShardMap};
+use crate::state_log::{STATE_LOG, state_remains};
 use crate::store::ReadStore;
 
 /// How the control log is called in what is reported.
@@ -33,6 +34,8 @@ pub(crate) struct Examined {
     pub streams: Vec<ExaminedStream>,
     /// The logs of their queues.
     pub queues: Vec<Remains>,
+    /// The log of the server's tables.
+    pub tables: Option<Remains>,
     pub next_stream_id: u64,
     pub account: AccountSettings,
     /// What is wrong with the control log, and with what no stream could be made of.
@@ -70,6 +73,7 @@ impl Examined {
             disk,
             streams: Vec::new(),
             queues: Vec::new(),
+            tables: None,
             next_stream_id: rescued.next_stream_id,
             account: rescued.account,
             damages,
@@ -82,6 +86,7 @@ impl Examined {
         for (id, path) in unknown_directories(&reading, &directory, &known)? {
             examined.add_unknown(&reading, id, &path)?;
         }
+        examined.add_tables(&reading, &directory)?;
         Ok(examined)
     }
 
@@ -119,6 +124,14 @@ impl Examined {
                 Ok(remains) => self.queues.extend(remains),
                 Err(damage) => self.damages.push(Damage::note(&queue_log_name(&queue.name), &damage)),
             }
+        }
+        Ok(())
+    }
+
+    fn add_tables(&mut self, reading: &Environment, store: &Path) -> Result<()> {
+        match unless_damaged(state_remains(reading, state_directory(store)))? {
+            Ok(remains) => self.tables = remains,
+            Err(damage) => self.damages.push(Damage::note(STATE_LOG, &damage)),
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod reading;
 use std::path::Path;
 
 use crate::control::{CleanTail, QueueEntry, StreamEntry, journal};
+use crate::engine::state_directory;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::format::change::next_shard;
@@ -23,6 +24,7 @@ use crate::log::remains::RESERVED_MAX;
 use crate::log::rewrite::Rewriter;
 use crate::log::shards::Followed;
 use crate::shard::{SequenceNumber, ShardId, ShardMap};
+use crate::state_log::{STATE_LOG, copy_remains};
 use crate::store::{ReadStore, UnfinishedStore};
 pub use damage::Damage;
 use examine::ExaminedStream;
@@ -128,8 +130,26 @@ fn copy(
     }
     entries.sort_by_key(|entry| entry.id);
     environment.disk.sync_directory(&streams).map_err(failed)?;
+    copy_tables(examined, target, environment, &mut repair)?;
     journal::write(environment, &target.path().join("control"), examined.next_stream_id, entries, examined.account)?;
     Ok(Some(repair))
+}
+
+/// Copies the log of the server's tables, up to what is damaged of it.
+fn copy_tables(
+    examined: &Examined,
+    target: &UnfinishedStore,
+    environment: &Environment,
+    repair: &mut Repair,
+) -> Result<()> {
+    let Some(remains) = &examined.tables else { return Ok(()) };
+    let findings = remains.read_all()?;
+    repair.damages.extend(findings.into_iter().map(|finding| Damage::of(STATE_LOG, finding, None)));
+    if !copy_remains(remains, environment, state_directory(target.path()))? {
+        let note = "the tables are as they were before what is damaged: what was written since is lost";
+        repair.damages.push(Damage::note(STATE_LOG, note));
+    }
+    Ok(())
 }
 
 /// Copies one stream; returns its entry in the state, or `None` where it was told to stop.

@@ -13,7 +13,7 @@ use crate::environment::Entropy;
 use crate::error::{Error, Kind, Result};
 
 /// What stands in a store, besides its identity and its lock.
-const CONTENTS: [&str; 5] = ["control", "control.new", "streams", "queues", "orphans"];
+const CONTENTS: [&str; 6] = ["control", "control.new", "streams", "queues", "tables", "orphans"];
 /// What the name of a store in the making ends with.
 const UNFINISHED: &str = "unfinished";
 

@@ -20,6 +20,7 @@ mod races;
 mod repair;
 mod reshard;
 mod retention;
+mod state_log;
 mod support;
 mod wide;
 mod witness;
