@@ -414,7 +414,7 @@ describe('millrace serve', () => {
     expect(stdout).toContain('export AWS_ENDPOINT_URL_KINESIS=https://localhost:4568\n')
     expect(stdout).toContain(`export AWS_CA_BUNDLE=${join(folder, 'server', 'authority.pem')}\n`)
     expect(stdout).toContain('export AWS_SECRET_ACCESS_KEY="${AWS_SECRET_ACCESS_KEY:-millrace}"\n')
-    for (const service of ['CLOUDWATCH', 'STS']) {
+    for (const service of ['DYNAMODB', 'CLOUDWATCH', 'STS']) {
       expect(stdout).toContain(`export AWS_ENDPOINT_URL_${service}=https://localhost:4568\n`)
     }
     expect(existsSync(join(folder, 'server'))).toBe(false)

@@ -33,7 +33,7 @@ export function registerEnv(program: Command, register: Register): void {
 const KEYS = { AWS_ACCESS_KEY_ID: 'millrace', AWS_SECRET_ACCESS_KEY: 'millrace' }
 
 /** The services for which a server answers, as their variables name them. */
-const SERVICES = ['KINESIS', 'CLOUDWATCH', 'STS'] as const
+const SERVICES = ['KINESIS', 'DYNAMODB', 'CLOUDWATCH', 'STS'] as const
 
 interface EnvOptions extends CommonOptions {
   readonly port: number
