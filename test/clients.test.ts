@@ -61,6 +61,12 @@ describe.skipIf('missing' in python)(`an application of boto3${noPython}`, () =>
         ['InvalidArgumentException', 'Invalid ShardIterator.'],
         ['ResourceInUseException', 'Stream clicks under account 000000000000 already exists.'],
       ],
+      caller: 'arn:aws:iam::000000000000:root',
+      put: 200,
+      metricErrors: [
+        ['InvalidParameterValue', 'The value NaN for parameter MetricData.member.1.Value is invalid.'],
+        ['InvalidAction', 'Millrace does not do the operation ListMetrics of CloudWatch.'],
+      ],
       left: [],
     })
   })

@@ -5,6 +5,7 @@ import { appendContests } from './append.js'
 import { boundaryContests } from './boundary.js'
 import { diskContests } from './disk.js'
 import { latencyContests } from './latency.js'
+import { leaseContests } from './leases.js'
 import { machineContests } from './machine.js'
 import { meteringContests } from './metering.js'
 import { putContests } from './put.js'
@@ -27,7 +28,7 @@ export function groups(bench: Bench): Group[] {
     { name: 'limits', contests: [...machineContests(bench), ...boundaryContests(bench)] },
     { name: 'append', contests: [...appendContests(bench), ...meteringContests(bench)] },
     { name: 'disk', contests: diskContests(bench) },
-    { name: 'put', contests: putContests(bench) },
+    { name: 'put', contests: [...putContests(bench), ...leaseContests(bench)] },
     { name: 'replay', contests: replayContests(bench) },
     { name: 'latency', contests: latencyContests(bench) },
     { name: 'readers', contests: readerContests(bench) },

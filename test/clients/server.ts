@@ -22,6 +22,8 @@ export interface Server {
   readonly env: NodeJS.ProcessEnv
   /** The file of the authority that clients have to trust, with TLS. */
   readonly authority: string | undefined
+  /** What `millrace env` prints for a client that reads no variables. */
+  envFor(client: 'kpl'): string
   /** All that it has logged, also before it was started anew. */
   log(): string
   /** Ends it, and waits for that. */
@@ -50,10 +52,14 @@ export async function serve({ tls, msMax }: ServeOptions): Promise<Server> {
     return /:(\d+)\s*$/.exec(server.output())?.[1] ?? ''
   }
   const port = await startAt('0')
-  const { stdout } = runProgram(store, ['env', '--json', '--port', port, ...encrypted])
+  const envWith = (...options: string[]): string => {
+    return runProgram(store, ['env', '--port', port, ...encrypted, ...options]).stdout
+  }
+  const variables = JSON.parse(envWith('--json')) as NodeJS.ProcessEnv
   return {
-    env: { ...(JSON.parse(stdout) as NodeJS.ProcessEnv), ...KEYS, AWS_EC2_METADATA_DISABLED: 'true' },
+    env: { ...variables, ...KEYS, AWS_EC2_METADATA_DISABLED: 'true' },
     authority: tls ? join(store, 'server', 'authority.pem') : undefined,
+    envFor: (client) => envWith('--client', client),
     log: () => lives.map((server) => server.errors()).join(''),
     async end(signal) {
       lives.at(-1)?.kill(signal)

@@ -46,6 +46,9 @@ pub enum KeyValue {
 }
 
 impl KeyValue {
+    /// One that no other is before.
+    pub(crate) const FIRST: KeyValue = KeyValue::S(String::new());
+
     /// The value of a key that an attribute's value is, where it is of this type.
     #[must_use]
     pub fn of(value: &AttributeValue, key_type: KeyType) -> Option<KeyValue> {

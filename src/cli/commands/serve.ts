@@ -43,10 +43,14 @@ export function registerServe(program: Command, register: Register): void {
     .option('--delete-stream-ms <ms>', 'tell what was deleted as DELETING for so long (default: 0)', wholeNumber)
     .option(
       '--shard-limit <count>',
-      "shards of all provisioned streams (default: AWS's quota, with --limits aws)",
+      "at most so many shards in all provisioned streams (default: AWS's quota, with --limits aws)",
       wholeNumber,
     )
-    .option('--on-demand-stream-limit <count>', 'on-demand streams (default: 50, with --limits aws)', wholeNumber)
+    .option(
+      '--on-demand-stream-limit <count>',
+      'at most so many on-demand streams (default: 50, with --limits aws)',
+      wholeNumber,
+    )
     .option('--channels-directory <dir>', 'deliver channels there, a folder a bucket (default: channels in the store)')
     .option('--channels-endpoint <url>', 'deliver channels to the buckets of this endpoint, which speaks S3')
     .option('--channels-credentials <file>', 'sign what goes to --channels-endpoint by the first key of this file')

@@ -7,15 +7,21 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-kinesis = boto3.client(
-    "kinesis",
-    endpoint_url=sys.argv[1],
-    region_name="us-east-1",
-    aws_access_key_id="anybody",
-    aws_secret_access_key="anything",
-    verify=sys.argv[2] if len(sys.argv) > 2 else None,
-    config=Config(retries={"max_attempts": 1}),
-)
+
+
+def client_of(service):
+    return boto3.client(
+        service,
+        endpoint_url=sys.argv[1],
+        region_name="us-east-1",
+        aws_access_key_id="anybody",
+        aws_secret_access_key="anything",
+        verify=sys.argv[2] if len(sys.argv) > 2 else None,
+        config=Config(retries={"max_attempts": 1}),
+    )
+
+
+kinesis = client_of("kinesis")
 told = {}
 
 
@@ -77,6 +83,16 @@ told["errors"] = [
     error_of(kinesis.describe_stream, StreamName="missing"),
     error_of(kinesis.get_records, ShardIterator="forged"),
     error_of(kinesis.create_stream, StreamName="clicks", ShardCount=1),
+]
+
+told["caller"] = client_of("sts").get_caller_identity()["Arn"]
+cloudwatch = client_of("cloudwatch")
+# So many that the client compresses them.
+data = [{"MetricName": f"metric-{number}", "Value": 1, "Unit": "Count"} for number in range(1000)]
+told["put"] = cloudwatch.put_metric_data(Namespace="App", MetricData=data)["ResponseMetadata"]["HTTPStatusCode"]
+told["metricErrors"] = [
+    error_of(cloudwatch.put_metric_data, Namespace="App", MetricData=[{"MetricName": "a", "Value": float("nan")}]),
+    error_of(cloudwatch.list_metrics),
 ]
 kinesis.delete_stream(StreamName="clicks", EnforceConsumerDeletion=True)
 told["left"] = kinesis.list_streams()["StreamNames"]

@@ -217,13 +217,15 @@ impl Operation for Query {
         if start.as_ref().is_some_and(|start| start.leading().hash != condition.hash) {
             return Err(invalid("The provided starting key is outside query boundaries based on provided conditions"));
         }
-        let all = table.in_order(page.index.as_deref(), Some(&condition.hash));
-        let ordered: Box<dyn Iterator<Item = (Place, &Item)>> =
-            if self.is_forward { Box::new(all) } else { Box::new(all.rev()) };
-        let is_behind = |place: &Place| {
-            start.as_ref().is_none_or(|start| if self.is_forward { place > start } else { place < start })
+        let index = page.index.as_deref();
+        let found: Box<dyn Iterator<Item = (Place, &Item)>> = if self.is_forward {
+            table.in_order(index, Some(&condition.hash), start.as_ref())
+        } else {
+            let partition: Vec<_> = table.in_order(index, Some(&condition.hash), None).collect();
+            let is_behind = move |place: &Place| start.as_ref().is_none_or(|start| place < start);
+            Box::new(partition.into_iter().rev().filter(move |(place, _)| is_behind(place)))
         };
-        let found = ordered.filter(|(place, _)| is_behind(place) && condition.holds(place.leading()));
+        let found = found.filter(|(place, _)| condition.holds(place.leading()));
         self.read.answer(table, found.map(|(_, item)| item))
     }
 }
@@ -234,11 +236,9 @@ impl Operation for Scan {
         let page = &self.read.page;
         page.check(table)?;
         let start = page.place(table)?;
-        let is_within = |place: &Place| {
-            start.as_ref().is_none_or(|start| place > start)
-                && self.segment.is_none_or(|(segment, total)| segment_of(place, total) == segment)
-        };
-        let found = table.in_order(page.index.as_deref(), None).filter(|(place, _)| is_within(place));
+        let is_within = |place: &Place| self.segment.is_none_or(|(segment, total)| segment_of(place, total) == segment);
+        let all = table.in_order(page.index.as_deref(), None, start.as_ref());
+        let found = all.filter(|(place, _)| is_within(place));
         self.read.answer(table, found.map(|(_, item)| item))
     }
 }

@@ -3,6 +3,7 @@
 mod definition;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 pub(crate) use definition::seconds;
 pub use definition::{Capacity, Definition, IndexDefinition, IndexProjection, Throughput};
@@ -126,33 +127,36 @@ impl Table {
         self.bytes -= size_of_item(&item);
     }
 
-    /// The items of the table or of one of its indexes in their order: all, or those of one partition.
+    /// The items of the table or of one of its indexes in their order: all or those of one partition, from the beginning
+    /// or behind a place.
     pub(crate) fn in_order<'t>(
         &'t self,
         index: Option<&str>,
         partition: Option<&'t KeyValue>,
-    ) -> Box<dyn DoubleEndedIterator<Item = (Place, &'t Item)> + 't> {
+        behind: Option<&Place>,
+    ) -> Box<dyn Iterator<Item = (Place, &'t Item)> + 't> {
         let first = partition.map(|hash| Key { hash: hash.clone(), range: None });
         let is_within = move |key: &Key| partition.is_none_or(|hash| key.hash == *hash);
-        match index {
-            None => {
-                let range = match first {
-                    None => self.items.range::<Key, _>(..),
-                    Some(first) => self.items.range(first..),
-                };
-                let all = range.take_while(move |(key, _)| is_within(key));
-                let placed = all.map(|(key, item)| (Place { index: None, primary: key.clone() }, item));
-                Box::new(placed.collect::<Vec<_>>().into_iter())
-            }
-            Some(index) => {
-                let entries = self.indexes.get(index).into_iter().flatten();
-                let from = entries.skip_while(move |(key, _)| first.as_ref().is_some_and(|first| key < first));
-                let all = from.take_while(move |(key, _)| is_within(key)).filter_map(|(key, primary)| {
-                    let item = self.items.get(primary)?;
-                    Some((Place { index: Some(key.clone()), primary: primary.clone() }, item))
-                });
-                Box::new(all.collect::<Vec<_>>().into_iter())
-            }
-        }
+        let Some(index) = index else {
+            let from = match (behind, first) {
+                (Some(behind), _) => Bound::Excluded(behind.primary.clone()),
+                (None, Some(first)) => Bound::Included(first),
+                (None, None) => Bound::Unbounded,
+            };
+            let items = self.items.range((from, Bound::Unbounded)).take_while(move |(key, _)| is_within(key));
+            return Box::new(items.map(|(key, item)| (Place { index: None, primary: key.clone() }, item)));
+        };
+        let Some(entries) = self.indexes.get(index) else { return Box::new(std::iter::empty()) };
+        let from = match (behind, first) {
+            (Some(Place { index: Some(key), primary }), _) => Bound::Excluded((key.clone(), primary.clone())),
+            // A primary key that no other is before.
+            (_, Some(first)) => Bound::Included((first, Key { hash: KeyValue::FIRST, range: None })),
+            _ => Bound::Unbounded,
+        };
+        let entries = entries.range((from, Bound::Unbounded)).take_while(move |(key, _)| is_within(key));
+        Box::new(entries.filter_map(|(key, primary)| {
+            let place = Place { index: Some(key.clone()), primary: primary.clone() };
+            Some((place, self.items.get(primary)?))
+        }))
     }
 }
