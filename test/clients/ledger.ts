@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { type KinesisClient, ListShardsCommand } from '@aws-sdk/client-kinesis'
-import { expect, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { start, type Running } from '../program.js'
 import type { Recipe } from './recipe.js'
 import { putAll } from './streams.js'
@@ -111,28 +111,35 @@ export class Ledger {
     return this.#lines().at(-1)?.worker ?? ''
   }
 
-  /** Holds what was processed, each record at the first time, against what the library promises. */
-  async verify(): Promise<void> {
+  /** What of the library's promises does not hold for what was processed, each record at the first time. */
+  async faults(): Promise<string[]> {
     const seen = new Set<string>()
     const lines = this.#lines().filter(({ sequence, subsequence }) => {
       const isFirst = !seen.has(`${sequence}/${subsequence}`)
       seen.add(`${sequence}/${subsequence}`)
       return isFirst
     })
-    expect(new Set(lines.map(({ data }) => data))).toEqual(this.#written)
-    expectAscending(lines, ({ shard }) => shard)
-    expectAscending(lines, ({ key }) => key)
+    const processed = new Set(lines.map(({ data }) => data))
+    return [
+      ...[...this.#written].filter((data) => !processed.has(data)).map((data) => `${data} is missing`),
+      ...[...processed].filter((data) => !this.#written.has(data)).map((data) => `${data} was not written`),
+      ...disorder(lines, ({ shard }) => shard),
+      ...disorder(lines, ({ key }) => key),
+      ...(await this.#earlyChildren(lines)),
+    ]
+  }
+
+  /** Shards of which something was processed before all of a parent was. */
+  async #earlyChildren(lines: readonly Processed[]): Promise<string[]> {
     const { Shards: shards = [] } = await this.#client.send(new ListShardsCommand({ StreamName: this.#stream }))
-    for (const { ShardId, ParentShardId, AdjacentParentShardId } of shards) {
+    return shards.flatMap(({ ShardId, ParentShardId, AdjacentParentShardId }) => {
       const begin = lines.findIndex(({ shard }) => shard === ShardId)
-      for (const parent of [ParentShardId, AdjacentParentShardId]) {
-        if (begin === -1) continue
-        expect(
-          lines.findLastIndex(({ shard }) => shard === parent),
-          `${parent} ended before ${ShardId}`,
-        ).toBeLessThan(begin)
-      }
-    }
+      if (begin === -1) return []
+      const late = [ParentShardId, AdjacentParentShardId].filter(
+        (parent) => lines.findLastIndex(({ shard }) => shard === parent) > begin,
+      )
+      return late.map((parent) => `${ShardId} began before ${parent} ended`)
+    })
   }
 
   #lines(): Processed[] {
@@ -145,18 +152,18 @@ export class Ledger {
   }
 }
 
-/** Within each group, records come in the order of the stream. */
-function expectAscending(lines: readonly Processed[], groupOf: (line: Processed) => string): void {
+/** Records that came before one that stands before them in the stream, within a group. */
+function disorder(lines: readonly Processed[], groupOf: (line: Processed) => string): string[] {
   const last = new Map<string, Processed>()
-  for (const line of lines) {
+  return lines.flatMap((line) => {
     const before = last.get(groupOf(line))
-    const isBehind =
-      before === undefined ||
-      before.sequence < line.sequence ||
-      (before.sequence === line.sequence && before.subsequence < line.subsequence)
-    expect(isBehind, `${groupOf(line)}: ${line.data} after ${before?.data}`).toBe(true)
     last.set(groupOf(line), line)
-  }
+    return before === undefined || isBehind(line, before) ? [] : [`${groupOf(line)}: ${line.data} after ${before.data}`]
+  })
+}
+
+function isBehind(line: Processed, before: Processed): boolean {
+  return line.sequence === before.sequence ? line.subsequence > before.subsequence : line.sequence > before.sequence
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
