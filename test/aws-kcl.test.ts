@@ -12,7 +12,7 @@ import { clientOf, create } from './clients/streams.js'
 import { emptyFolder } from './support.js'
 
 /** The longest that all of it goes on, in milliseconds. */
-const RUN_MS_MAX = 150_000
+const RUN_MS_MAX = 300_000
 /** Records that are written in each part of a run. */
 const PART = 300
 

@@ -17,7 +17,7 @@ const BEGIN_MS = 28_000_000 * MINUTE_MS
 /** All orders lie within this time, in milliseconds. */
 const SPAN_MS = 20 * MINUTE_MS
 /** The longest that a job goes on, in milliseconds. */
-const JOB_MS_MAX = 90_000
+const JOB_MS_MAX = 180_000
 
 interface Order {
   readonly customer: string

@@ -1,15 +1,19 @@
 /**
  * The Kinesis Producer Library with its native program, as `docs/recipes/kpl.md` has it: over TLS with the development
- * authority, aggregated, and with its metrics. What it put is read back by boto3 and taken apart by `aws-kinesis-agg`.
+ * authority, aggregated, and with its metrics. What it put is read back by boto3 and taken apart by `aws-kinesis-agg`, and by
+ * a worker of the Kinesis Client Library.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:https'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { expect, test } from 'vitest'
-import { JAVA, recipe } from './clients/recipe.js'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { type Processed, processedIn } from './clients/ledger.js'
+import { start } from './program.js'
+import { JAVA, recipe, type Recipe } from './clients/recipe.js'
 import { serve, type Server } from './clients/server.js'
-import { run } from './support.js'
+import { trustStore } from './clients/trust.js'
+import { emptyFolder, run } from './support.js'
 
 const CLICKS = 20_000
 const USERS = 200
@@ -18,13 +22,15 @@ const SHARDS = 4
 const RUN_MS_MAX = 120_000
 
 const prepared = recipe('kpl', JAVA)
-const reason = 'missing' in prepared ? ` (skipped: ${prepared.missing})` : ''
+const library = recipe('kcl', JAVA, '-for-kpl')
+const missing = [prepared, library].flatMap((each) => ('missing' in each ? [each.missing] : []))
+const reason = missing.length > 0 ? ` (skipped: ${missing.join('; ')})` : ''
 
-test.skipIf('missing' in prepared)(
+test.skipIf(missing.length > 0)(
   `what the KPL puts is acknowledged, and read back from the shards that it named${reason}`,
   { timeout: 3 * RUN_MS_MAX },
   async () => {
-    if ('missing' in prepared) return
+    if ('missing' in prepared || 'missing' in library) return
     const { folder, runs } = prepared
     const server = await serve({ tls: true, msMax: 3 * RUN_MS_MAX })
     writeFileSync(join(folder, 'kpl.properties'), server.envFor('kpl'))
@@ -61,8 +67,39 @@ test.skipIf('missing' in prepared)(
     expect(aggregates).toBeLessThan(CLICKS / 10)
     expect(await sumOf(server, 'UserRecordsPut')).toBe(CLICKS)
     expect(refusalsOf(server)).toEqual([])
+
+    const processed = await processedBy(library, server)
+    expect(
+      processed.map(({ key, data }) => `${key},${data}`).filter((line) => !/^(user-\d+),\1,\d+$/.test(line)),
+    ).toEqual([])
+    const shardsOfWorker = new Map(processed.map(({ shard, data }) => [Number(data.split(',')[1]), shard]))
+    expect(shardsOfWorker).toEqual(shardOf)
+    expect(processed.some(({ subsequence }) => subsequence > 0)).toBe(true)
   },
 )
+
+/** What a worker of the Kinesis Client Library has processed of the stream, once that is all of it. */
+async function processedBy({ folder, runs }: Recipe, server: Server): Promise<Processed[]> {
+  const file = join(emptyFolder(), 'processed')
+  const env = { STREAM: 'clicks', MODE: 'polling', WORKER: 'one', PROCESSED: file }
+  const worker = start('sh', ['-c', `exec ${runs[0]}`], {
+    cwd: folder,
+    env: { ...process.env, ...server.env, ...trustStore(server.authority ?? '', emptyFolder()), ...env },
+    msMax: RUN_MS_MAX,
+  })
+  onTestFinished(async () => {
+    worker.kill('SIGKILL')
+    await worker.ended
+  })
+  return await vi.waitFor(
+    () => {
+      const lines = processedIn(file)
+      if (new Set(lines.map(({ data }) => data)).size < CLICKS) throw new Error(`${lines.length}: ${worker.errors()}`)
+      return lines
+    },
+    { timeout: RUN_MS_MAX, interval: 500 },
+  )
+}
 
 /** What a metric of the KPL adds up to for the stream, as the server tells it. */
 async function sumOf(server: Server, name: string): Promise<number> {

@@ -15,12 +15,12 @@ const BATCH = 50
 /** How long a writer waits after each batch, so that records come while other things happen, in milliseconds. */
 const PACE_MS = 100
 /** The longest that workers take for what was written, in milliseconds. */
-const PROCESSED_MS_MAX = 75_000
+const PROCESSED_MS_MAX = 120_000
 /** How often is looked at the file, in milliseconds. */
 const LOOK_MS = 200
 
 /** A record that a worker has processed. */
-interface Processed {
+export interface Processed {
   readonly worker: string
   readonly shard: string
   readonly sequence: bigint
@@ -143,13 +143,18 @@ export class Ledger {
   }
 
   #lines(): Processed[] {
-    if (!existsSync(this.#file)) return []
-    const whole = readFileSync(this.#file, 'utf8').split('\n').slice(0, -1)
-    return whole.map((line) => {
-      const [worker = '', shard = '', sequence = '', subsequence = '', key = '', data = ''] = line.split(' ')
-      return { worker, shard, sequence: BigInt(sequence), subsequence: Number(subsequence), key, data }
-    })
+    return processedIn(this.#file)
   }
+}
+
+/** What stands in a file of what was processed: nothing where there is none yet. */
+export function processedIn(file: string): Processed[] {
+  if (!existsSync(file)) return []
+  const whole = readFileSync(file, 'utf8').split('\n').slice(0, -1)
+  return whole.map((line) => {
+    const [worker = '', shard = '', sequence = '', subsequence = '', key = '', data = ''] = line.split(' ')
+    return { worker, shard, sequence: BigInt(sequence), subsequence: Number(subsequence), key, data }
+  })
 }
 
 /** Records that came before one that stands before them in the stream, within a group. */

@@ -17,11 +17,14 @@ export interface Recipe {
   readonly runs: readonly string[]
 }
 
-/** Puts the files of a page in a folder and runs its installation, unless that was done; `needs` are looked for first. */
-export function recipe(name: string, needs: readonly Step[]): Recipe | Missing {
+/**
+ * Puts the files of a page in a folder and runs its installation, unless that was done; `needs` are looked for first. A test
+ * that needs the recipe of another test has it in a folder `apart`: two that install one at once would be in each other's way.
+ */
+export function recipe(name: string, needs: readonly Step[], apart = ''): Recipe | Missing {
   const page = `${name}.md`
   const blocks = blocksOf(readFileSync(join(RECIPES, page), 'utf8'))
-  const installed = install(`recipe-${name}`, RECIPES, [page], (folder) => {
+  const installed = install(`recipe-${name}${apart}`, RECIPES, [page], (folder) => {
     for (const { kind, code } of blocks) if (kind.includes('.')) writeFileSync(join(folder, kind), code)
     const steps = codeOf(blocks, 'install').map((code): Step => [
       `${page} could not be installed`,

@@ -15,6 +15,10 @@ use crate::step::Step;
 use crate::table::{Capacity, Definition, IndexDefinition, IndexProjection, Table, Throughput};
 use crate::tables::Tables;
 
+/// The key that the service has for all who name none.
+const OWN_KEY: &str = "alias/aws/dynamodb";
+/// How long the name of a key may be, in bytes: that of an ARN.
+const KEY_NAME_BYTES_MAX: usize = 2_048;
 /// The most indexes of a table.
 const INDEXES_MAX: usize = 20;
 /// The most tables of a store.
@@ -39,7 +43,7 @@ pub(super) struct CreateRequest {
     local_secondary_indexes: Option<IgnoredAny>,
     stream_specification: Option<Switch>,
     #[serde(rename = "SSESpecification")]
-    sse_specification: Option<Switch>,
+    sse_specification: Option<EncryptionRequest>,
     on_demand_throughput: Option<IgnoredAny>,
     warm_throughput: Option<IgnoredAny>,
     resource_policy: Option<IgnoredAny>,
@@ -48,8 +52,40 @@ pub(super) struct CreateRequest {
 /// A setting that Millrace knows switched off alone.
 #[derive(Debug, Deserialize)]
 pub(super) struct Switch {
-    #[serde(rename = "StreamEnabled", alias = "Enabled", default)]
+    #[serde(rename = "StreamEnabled", default)]
     is_on: bool,
+}
+
+/// With which key a table is to be said to be encrypted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct EncryptionRequest {
+    #[serde(default)]
+    enabled: bool,
+    #[serde(rename = "SSEType")]
+    encryption_type: Option<String>,
+    #[serde(rename = "KMSMasterKeyId")]
+    key: Option<String>,
+}
+
+impl EncryptionRequest {
+    /// The key that is told: the one that is named, or the service's own; none where encryption is not switched on.
+    pub fn key(&self) -> Result<Option<String>, ServiceError> {
+        let EncryptionRequest { enabled, encryption_type, key } = self;
+        if !enabled {
+            return match key {
+                None => Ok(None),
+                Some(_) => Err(invalid_parameter("KMSMasterKeyId is specified, but SSESpecification is not enabled")),
+            };
+        }
+        match (encryption_type.as_deref(), key) {
+            (Some(other), _) if other != "KMS" => Err(unsupported("SSESpecification.SSEType other than KMS")),
+            (_, Some(key)) if key.is_empty() || key.len() > KEY_NAME_BYTES_MAX => {
+                Err(invalid_parameter(format_args!("KMSMasterKeyId must have 1 to {KEY_NAME_BYTES_MAX} characters")))
+            }
+            (_, key) => Ok(Some(key.clone().unwrap_or_else(|| OWN_KEY.to_owned()))),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -252,7 +288,7 @@ impl CreateTable {
             ("ResourcePolicy", &request.resource_policy),
         ])?;
         Switch::refuse(request.stream_specification, "StreamSpecification")?;
-        Switch::refuse(request.sse_specification, "SSESpecification")?;
+        let encryption = request.sse_specification.as_ref().map(EncryptionRequest::key).transpose()?.flatten();
         let name = table_name(request.table_name)?;
         let types = key_types(request.attribute_definitions);
         let mode = request.billing_mode.unwrap_or(BillingMode::Provisioned);
@@ -272,6 +308,7 @@ impl CreateTable {
             capacity: capacity(mode, request.provisioned_throughput)?,
             is_protected: request.deletion_protection_enabled.unwrap_or_default(),
             class: request.table_class,
+            encryption_key: encryption,
             expires_by: None,
             recoverable_since_ms: None,
             tags: check_tags(request.tags.unwrap_or_default())?,

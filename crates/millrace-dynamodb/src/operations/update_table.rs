@@ -5,8 +5,8 @@ use serde::de::IgnoredAny;
 
 use super::name::table_name;
 use super::table::{
-    AttributeDefinition, BillingMode, IndexRequest, KeyTypes, Switch, ThroughputRequest, capacity, check_definition,
-    key_types, refuse, table_named, told,
+    AttributeDefinition, BillingMode, EncryptionRequest, IndexRequest, KeyTypes, Switch, ThroughputRequest, capacity,
+    check_definition, key_types, refuse, table_named, told,
 };
 use super::{Context, Decided, Decision, Operation};
 use crate::error::{ErrorName, ServiceError, invalid, invalid_parameter};
@@ -27,7 +27,7 @@ pub(super) struct UpdateRequest {
     table_class: Option<String>,
     stream_specification: Option<Switch>,
     #[serde(rename = "SSESpecification")]
-    sse_specification: Option<Switch>,
+    sse_specification: Option<EncryptionRequest>,
     replica_updates: Option<IgnoredAny>,
     on_demand_throughput: Option<IgnoredAny>,
     warm_throughput: Option<IgnoredAny>,
@@ -64,6 +64,8 @@ pub(super) struct UpdateTable {
     indexes: Vec<IndexChange>,
     is_protected: Option<bool>,
     class: Option<String>,
+    /// The key that is told from now on, or none.
+    encryption: Option<Option<String>>,
 }
 
 /// What becomes of an index.
@@ -98,7 +100,6 @@ impl UpdateTable {
             ("MultiRegionConsistency", &request.multi_region_consistency),
         ])?;
         Switch::refuse(request.stream_specification, "StreamSpecification")?;
-        Switch::refuse(request.sse_specification, "SSESpecification")?;
         let updates = request.global_secondary_index_updates.unwrap_or_default();
         let update = UpdateTable {
             table: table_name(request.table_name)?,
@@ -108,16 +109,18 @@ impl UpdateTable {
             indexes: updates.into_iter().map(IndexUpdate::into_change).collect::<Result<_, _>>()?,
             is_protected: request.deletion_protection_enabled,
             class: request.table_class,
+            encryption: request.sse_specification.as_ref().map(EncryptionRequest::key).transpose()?,
         };
         let changes_nothing = update.mode.is_none()
             && update.throughput.is_none()
             && update.indexes.is_empty()
             && update.is_protected.is_none()
-            && update.class.is_none();
+            && update.class.is_none()
+            && update.encryption.is_none();
         if changes_nothing {
             return Err(invalid(
                 "At least one of ProvisionedThroughput, BillingMode, GlobalSecondaryIndexUpdates, \
-                 DeletionProtectionEnabled or TableClass is required",
+                 DeletionProtectionEnabled, TableClass or SSESpecification is required",
             ));
         }
         Ok(update)
@@ -158,6 +161,9 @@ impl UpdateTable {
         }
         definition.is_protected = self.is_protected.unwrap_or(definition.is_protected);
         definition.class = self.class.clone().or(definition.class);
+        if let Some(key) = &self.encryption {
+            definition.encryption_key.clone_from(key);
+        }
         check_definition(&definition, &KeyTypes::new())?;
         Ok(definition)
     }

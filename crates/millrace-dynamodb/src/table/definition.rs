@@ -31,6 +31,9 @@ pub struct Definition {
     /// The class of storage that it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// The key with which it is said to be encrypted, if it is; nothing is encrypted by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_key: Option<String>,
     /// The attribute that says when an item expires; nothing expires by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_by: Option<String>,
@@ -151,6 +154,14 @@ impl Table {
         }
         if let Some(class) = &definition.class {
             described["TableClassSummary"] = json!({ "TableClass": class });
+        }
+        if let Some(key) = &definition.encryption_key {
+            let key_arn = match key.starts_with("arn:") {
+                true => key.clone(),
+                false if key.starts_with("alias/") => format!("arn:aws:kms:{region}:{account}:{key}"),
+                false => format!("arn:aws:kms:{region}:{account}:key/{key}"),
+            };
+            described["SSEDescription"] = json!({ "Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key_arn });
         }
         if !definition.indexes.is_empty() {
             let indexes = definition.indexes.iter();

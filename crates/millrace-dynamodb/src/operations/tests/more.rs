@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::*;
-use super::{Store, lease, lease_key};
+use super::{Store, lease, lease_key, leases};
 use crate::step::Step;
 
 #[test]
@@ -225,4 +225,33 @@ fn steps_that_do_not_follow_are_told_and_change_nothing() {
     }
     assert_eq!(Step::decode_all(br#"{"version":2,"steps":[]}"#), Err(crate::StepsError::Newer(2)));
     assert!(matches!(Step::decode_all(br#"{"version":1,"steps":[{"x":1}]}"#), Err(crate::StepsError::Malformed(_))));
+}
+
+#[test]
+fn the_key_of_a_table_is_kept_and_told() {
+    let mut store = Store::new();
+    let with = |encryption: Value| {
+        let mut table = leases();
+        table["SSESpecification"] = encryption;
+        table
+    };
+    let own = json!({
+        "Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:us-east-1:000000000000:alias/aws/dynamodb",
+    });
+    let told = store.ok("CreateTable", with(json!({ "Enabled": true })))["TableDescription"].take();
+    assert_eq!(told["SSEDescription"], own);
+    let change = |encryption: Value| json!({ "TableName": "leases", "SSESpecification": encryption });
+    let named = json!({ "Enabled": true, "SSEType": "KMS", "KMSMasterKeyId": "1234" });
+    let told = store.ok("UpdateTable", change(named))["TableDescription"].take();
+    assert_eq!(told["SSEDescription"]["KMSMasterKeyArn"], "arn:aws:kms:us-east-1:000000000000:key/1234");
+    store.ok("UpdateTable", change(json!({ "Enabled": false })));
+    let told = store.ok("DescribeTable", json!({ "TableName": "leases" }))["Table"].take();
+    assert_eq!(told["SSEDescription"], Value::Null);
+    for wrong in [
+        json!({ "Enabled": true, "SSEType": "AES256" }),
+        json!({ "Enabled": true, "KMSMasterKeyId": "" }),
+        json!({ "Enabled": false, "KMSMasterKeyId": "1234" }),
+    ] {
+        assert_eq!(store.refused("UpdateTable", change(wrong.clone())).name, ErrorName::Validation, "{wrong}");
+    }
 }
