@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { clients } from './clients/all.js'
-import { loadReports } from './clients/report.js'
+import { loadCompared, loadReports } from './clients/report.js'
 import { renderInto } from './clients/table.js'
 import { root } from './support.js'
 
@@ -28,5 +28,5 @@ test('every client has a report, in the form that the table is made from', () =>
 })
 
 test('the page is what the reports render to', async () => {
-  await expect(renderInto(readFileSync(PAGE, 'utf8'), loadReports())).toMatchFileSnapshot(PAGE)
+  await expect(renderInto(readFileSync(PAGE, 'utf8'), loadReports(), loadCompared())).toMatchFileSnapshot(PAGE)
 })

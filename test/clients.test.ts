@@ -10,6 +10,7 @@ import { clients } from './clients/all.js'
 import { STORY_MS_MAX, tell } from './clients/client.js'
 import { BOTO3, pythonWith } from './clients/python.js'
 import { reportOf, REPORTS, type Run, textOf } from './clients/report.js'
+import { SERVER } from './clients/server.js'
 import { emptyFolder, root, run } from './support.js'
 
 describe.each(clients)('$name', (client) => {
@@ -20,6 +21,8 @@ describe.each(clients)('$name', (client) => {
     if ('missing' in story) return
     const runs: Run[] = []
     for (const tls of client.withTls ? [false, true] : [false]) runs.push(await tell(story, tls))
+    // A story checks itself; what another server answered to it, no log says.
+    if (SERVER !== 'millrace') return
     const report = reportOf(client.name, runs)
     // What a client was answered, the server has answered.
     expect(Object.entries(report.operations).filter(([, protocols]) => protocols.length === 0)).toEqual([])

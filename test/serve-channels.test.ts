@@ -1,7 +1,9 @@
 /** Channels as Kinesis software meets them: the AWS SDK for JavaScript, and buckets in a folder or behind an endpoint. */
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -16,7 +18,7 @@ import {
 } from '@aws-sdk/client-kinesis'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Millrace, type ServeOptions } from '../src/index.js'
-import { runProgram, startProgram } from './program.js'
+import { MAIN, runProgram, start, startProgram } from './program.js'
 import { codeOf } from './store.js'
 import { emptyFolder } from './support.js'
 
@@ -96,6 +98,34 @@ test('a channel delivers to an endpoint that speaks S3, signed', async () => {
   expect(request.headers.authorization).toMatch(/Credential=anybody\/\d{8}\/eu-west-1\/s3\/aws4_request/)
   expect(gunzipSync(body).toString()).toBe('one\n')
 })
+
+const openssl = spawnSync('openssl', ['version'])
+const noCertificate = openssl.status === 0 ? '' : ' (skipped: openssl is not there)'
+
+test.skipIf(noCertificate !== '')(
+  `a channel delivers over TLS to an endpoint that it trusts${noCertificate}`,
+  async () => {
+    const folder = emptyFolder()
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
+    const names = ['-addext', 'subjectAltName=DNS:localhost', '-addext', 'basicConstraints=critical,CA:FALSE']
+    const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=localhost', ...names]
+    expect(spawnSync('openssl', [...made, '-keyout', key, '-out', cert]).status).toBe(0)
+    const bucket = createSecureServer({ key: readFileSync(key), cert: readFileSync(cert) })
+    const stored = received(bucket)
+    await once(bucket.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void bucket.close())
+    const endpoint = `https://localhost:${(bucket.address() as AddressInfo).port}`
+    const flags = ['serve', '--port', '0', '--limits', 'off', '--channels-endpoint', endpoint]
+    const env = { ...process.env, MILLRACE_DATA: join(folder, 'store'), SSL_CERT_FILE: cert }
+    const server = start(process.execPath, [MAIN, ...flags], { env, msMax: 60_000 })
+    onTestFinished(() => server.kill('SIGKILL'))
+    await server.heard('\n')
+    await withChannel(/http:\S+/.exec(server.output())?.[0] ?? '')
+    const { request, body } = await stored
+    expect(request.url).toMatch(/^\/archive\/clicks\/.*\.txt\.gz$/)
+    expect(gunzipSync(body).toString()).toBe('one\n')
+  },
+)
 
 test('what cannot be delivered is told in the log, with the reason', async () => {
   const closed = createServer()

@@ -48,6 +48,29 @@ export interface Run {
 /** The folder of the reports. */
 export const REPORTS = join(root, 'test', 'clients', 'reports')
 
+/** How a test of a client ended against a server. */
+export interface Outcome {
+  readonly seconds: number
+  /** The first line of what went wrong, where something did. */
+  readonly failure?: string
+}
+
+/** A test of a client against several servers. */
+export interface Compared {
+  readonly client: string
+  readonly does: string
+  /** By server, where the test was run against it. */
+  readonly servers: Readonly<Record<string, Outcome>>
+}
+
+/** The file with what was compared. */
+export const COMPARED = join(root, 'test', 'clients', 'compared.json')
+
+/** What was compared last. */
+export function loadCompared(): Compared[] {
+  return JSON.parse(readFileSync(COMPARED, 'utf8')) as Compared[]
+}
+
 /** The reports that are checked in, by the name of their client. */
 export function loadReports(): Report[] {
   const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))

@@ -1,12 +1,13 @@
 /**
  * A `millrace serve` for a client of the tests: on a store of its own, with signatures that are verified, and the variables
- * that `millrace env` prints for it.
+ * that `millrace env` prints for it. `npm run clients:compare` lets the same tests meet another server.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { runProgram, startProgram, type Running } from '../program.js'
 import { emptyFolder } from '../support.js'
+import { KinesisLocal } from './kinesis-local.js'
 
 const KEYS = { AWS_ACCESS_KEY_ID: 'AKIDCLIENT', AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' }
 
@@ -32,8 +33,31 @@ export interface Server {
   start(): Promise<void>
 }
 
-/** Starts a server on an empty store, at a port that is free. */
-export async function serve({ tls, msMax }: ServeOptions): Promise<Server> {
+/** The server that clients meet. */
+export const SERVER = process.env['CLIENTS_SERVER'] ?? 'millrace'
+
+/** Starts the server that clients meet, with nothing in it, at a port that is free. */
+export function serve(options: ServeOptions): Promise<Server> {
+  return SERVER === 'millrace' ? serveMillrace(options) : serveKinesisLocal(options)
+}
+
+/** kinesis-local, and beside it the tables and the metrics of Millrace, which it does not have. */
+async function serveKinesisLocal({ tls, msMax }: ServeOptions): Promise<Server> {
+  const beside = await serveMillrace({ tls: false, msMax })
+  const local = await KinesisLocal.start(msMax)
+  return {
+    env: { ...beside.env, ...local.envFor(tls) },
+    authority: tls ? local.certificate : undefined,
+    envFor: () => {
+      throw new Error('left out: all services of one client would have to be behind one authority')
+    },
+    log: () => '',
+    end: (signal) => local.end(signal),
+    start: () => local.startAgain(),
+  }
+}
+
+async function serveMillrace({ tls, msMax }: ServeOptions): Promise<Server> {
   const folder = emptyFolder()
   const store = join(folder, 'store')
   const credentials = join(folder, 'credentials')

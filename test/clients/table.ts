@@ -1,15 +1,32 @@
 /** The part of `docs/compatibility.md` that the reports of the clients render to. */
-import type { Report } from './report.js'
-
-const BEGIN = '<!-- clients -->'
-const END = '<!-- /clients -->'
+import type { Compared, Outcome, Report } from './report.js'
 
 /** The page with its tables of clients written anew. */
-export function renderInto(page: string, reports: readonly Report[]): string {
-  const [before, rest] = page.split(BEGIN)
-  const after = rest?.split(END)[1]
-  if (before === undefined || after === undefined) throw new Error(`expected ${BEGIN} and ${END} in the page`)
-  return `${before}${BEGIN}\n\n${clients(reports)}\n\n${operations(reports)}\n\n${END}${after}`
+export function renderInto(page: string, reports: readonly Report[], compared: readonly Compared[]): string {
+  const withClients = between(page, 'clients', `${clients(reports)}\n\n${operations(reports)}`)
+  return between(withClients, 'compared', servers(compared))
+}
+
+/** The page with something else between two comments. */
+function between(page: string, name: string, text: string): string {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+  const [before, rest] = page.split(begin)
+  const after = rest?.split(end)[1]
+  if (before === undefined || after === undefined) throw new Error(`expected ${begin} and ${end} in the page`)
+  return `${before}${begin}\n\n${text}\n\n${end}${after}`
+}
+
+/** Each test of a client, and how it ended against each server. */
+function servers(compared: readonly Compared[]): string {
+  const names = [...new Set(compared.flatMap(({ servers }) => Object.keys(servers)))].toSorted().toReversed()
+  const rows = compared.map(({ client, does, servers }) => [client, does, ...names.map((name) => ended(servers[name]))])
+  return table(['client', 'test', ...names], rows)
+}
+
+function ended(outcome: Outcome | undefined): string {
+  if (outcome === undefined) return 'not run'
+  const { seconds, failure } = outcome
+  return failure === undefined ? `yes, ${seconds} s` : `**no**, ${seconds} s: ${failure.replaceAll('|', '\\|')}`
 }
 
 /** Each client with its release and the errors that it had classes for. */
