@@ -47,7 +47,12 @@ function outcomesWith(server: string): Map<string, Outcome> {
   const { testResults } = JSON.parse(readFileSync(file, 'utf8')) as Report
   const told = testResults.flatMap(({ assertionResults }) => assertionResults)
   const run = told.filter(({ ancestorTitles, status }) => status !== 'skipped' && !LEFT_OUT.test(ancestorTitles.join()))
-  return new Map(run.map((test) => [`${test.ancestorTitles.join(' ')}\n${test.title}`, outcomeOf(test)]))
+  return new Map(run.map((test) => [nameOf(test), outcomeOf(test)]))
+}
+
+/** A client and what it does, without the quotes that vitest puts around the names of stories. */
+function nameOf({ ancestorTitles, title }: Told): string {
+  return `${ancestorTitles.join(' ').replaceAll("'", '')}\n${title}`
 }
 
 function outcomeOf({ status, duration = 0, failureMessages }: Told): Outcome {
