@@ -18,6 +18,13 @@ const CRC32: &str = "x-amz-crc32";
 
 /// The content type of plain JSON.
 pub(crate) const JSON: &str = "application/json";
+/// That of the AWS JSON protocol in the version of services other than Kinesis.
+pub(crate) const JSON_1_0: &str = "application/x-amz-json-1.0";
+
+/// The status of an error by its number.
+pub(crate) fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
 
 /// A body on its way out.
 #[derive(Debug)]
@@ -105,7 +112,7 @@ impl Answer {
 
 /// An error over HTTP.
 pub(crate) fn refusal(error: &ServiceError, format: Format) -> Response<AnswerBody> {
-    let status = StatusCode::from_u16(error.name.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = status(error.name.status());
     let mut response = with_body(status, format.content_type(), error.body(format).into());
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(error.name.as_str()));
     response

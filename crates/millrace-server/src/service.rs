@@ -172,7 +172,8 @@ impl Service {
         Ok((open, self.phase_of(name)))
     }
 
-    fn name_of<'r>(&self, request: &'r Structure) -> Result<&'r str, ServiceError> {
+    /// The name of the stream that a request is about.
+    pub fn name_of<'r>(&self, request: &'r Structure) -> Result<&'r str, ServiceError> {
         self.stream_name(request.str("StreamName"), request.str("StreamARN"))
     }
 

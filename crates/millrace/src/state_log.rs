@@ -7,7 +7,7 @@
 //! Invariant: what is read back is all that was acknowledged, or an error. A queue's log that is damaged is gone back in;
 //! here, going back would give somebody what another was given already, and nobody would know.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::Inner;
@@ -18,7 +18,7 @@ use crate::format::part::Part;
 use crate::format::{FRAME_BYTES_MAX, Position};
 use crate::log::draft::FrameDraft;
 use crate::log::remains::{Known, Remains};
-use crate::log::replay::create_whole;
+use crate::log::replay::{create_whole, is_there};
 use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 use crate::sync::Mutex;
 
@@ -180,15 +180,6 @@ fn config(directory: PathBuf) -> LogConfig {
     LogConfig::plain(STATE_LOG.to_owned(), directory, STATE_LOG_ID)
 }
 
-/// Whether a store has such a log.
-pub(crate) fn is_there(environment: &Environment, directory: &Path) -> Result<bool> {
-    match environment.disk.list(directory) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io(directory.display(), error)),
-    }
-}
-
 fn damaged(what: &dyn std::fmt::Display) -> Error {
     let message = format!(
         "{what}; restore the store from a copy, save what is good with millrace repair, or move the directory {STATE_DIRECTORY} \
@@ -278,6 +269,8 @@ pub(crate) fn copy_remains(remains: &Remains, environment: &Environment, directo
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{Engine, OpenOptions};
 

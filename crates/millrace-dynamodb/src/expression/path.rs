@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Kind;
+use crate::error::ServiceError;
 use crate::value::{AttributeValue, Item};
 
 /// A step of a path below its attribute.
@@ -31,14 +33,36 @@ impl Path {
         self.elements.iter().try_fold(item.get(&self.attribute)?, |value, element| element.value_in(value))
     }
 
+    /// No two paths of an expression may concern the same place.
+    ///
+    /// # Errors
+    /// The service's validation error that names both.
+    pub fn check_apart<'p>(paths: impl Iterator<Item = &'p Path>, of: Kind) -> Result<(), ServiceError> {
+        let paths: Vec<_> = paths.collect();
+        for (index, one) in paths.iter().enumerate() {
+            for two in &paths[..index] {
+                let fault = match (two.overlaps(one), two.conflicts(one)) {
+                    (true, _) => "overlap",
+                    (_, true) => "conflict",
+                    _ => continue,
+                };
+                return Err(of.error(format_args!(
+                    "Two document paths {fault} with each other; must remove or rewrite one of these paths; path one: \
+                     {two}, path two: {one}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether one of the two leads through the other, or to the same place.
-    pub fn overlaps(&self, other: &Path) -> bool {
+    fn overlaps(&self, other: &Path) -> bool {
         let common = self.elements.len().min(other.elements.len());
         self.attribute == other.attribute && self.elements[..common] == other.elements[..common]
     }
 
     /// Whether they need the value there to be a list and a map at once.
-    pub fn conflicts(&self, other: &Path) -> bool {
+    fn conflicts(&self, other: &Path) -> bool {
         let is_index = |element: &Element| matches!(element, Element::Index(_));
         let common = self.elements.iter().zip(&other.elements).take_while(|(one, two)| one == two).count();
         self.attribute == other.attribute

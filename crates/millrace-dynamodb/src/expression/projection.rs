@@ -22,19 +22,7 @@ enum Part {
 impl Projection {
     /// The parts that these paths lead to, of which none leads through another.
     pub fn of(paths: Vec<Path>) -> Result<Projection, ServiceError> {
-        for (index, one) in paths.iter().enumerate() {
-            for two in &paths[..index] {
-                let fault = match (two.overlaps(one), two.conflicts(one)) {
-                    (true, _) => "overlap",
-                    (_, true) => "conflict",
-                    _ => continue,
-                };
-                return Err(Kind::Projection.error(format_args!(
-                    "Two document paths {fault} with each other; must remove or rewrite one of these paths; path one: \
-                     {two}, path two: {one}"
-                )));
-            }
-        }
+        Path::check_apart(paths.iter(), Kind::Projection)?;
         let mut parts = BTreeMap::new();
         for Path { attribute, elements } in paths {
             add(&mut parts, attribute, &elements);

@@ -52,21 +52,7 @@ impl Update {
     /// # Errors
     /// The service's validation error that names both.
     pub fn check_overlaps(&self) -> Result<(), ServiceError> {
-        let paths: Vec<_> = self.paths().collect();
-        for (index, one) in paths.iter().enumerate() {
-            for two in &paths[..index] {
-                let fault = match (two.overlaps(one), two.conflicts(one)) {
-                    (true, _) => "overlap",
-                    (_, true) => "conflict",
-                    _ => continue,
-                };
-                return Err(Kind::Update.error(format_args!(
-                    "Two document paths {fault} with each other; must remove or rewrite one of these paths; path one: \
-                     {two}, path two: {one}"
-                )));
-            }
-        }
-        Ok(())
+        Path::check_apart(self.paths(), Kind::Update)
     }
 
     /// A key stays what it is.

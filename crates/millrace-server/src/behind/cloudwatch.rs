@@ -11,15 +11,15 @@ use millrace_kinesis::ServiceError;
 use millrace_neighbours::{Fault, FaultName, Metric, PutMetricData, decode, encode};
 
 use super::{Answered, Asked, Head, OperationName};
-use crate::answer::{AnswerBody, with_body};
+use crate::answer::{AnswerBody, JSON_1_0, status, with_body};
 use crate::error::fault_of;
 use crate::service::Service;
 
 /// As signatures are scoped to it.
-const SERVICE: &str = "monitoring";
+pub(super) const SERVICE: &str = "monitoring";
 /// What stands before the operation in `X-Amz-Target`, and in the path.
 const MODEL: &str = "GraniteServiceVersion20100801";
-const PUT_METRIC_DATA: OperationName = OperationName { service: SERVICE, operation: "PutMetricData" };
+pub(super) const PUT_METRIC_DATA: OperationName = OperationName { service: SERVICE, operation: "PutMetricData" };
 
 /// All operations.
 pub(super) fn operations() -> Vec<OperationName> {
@@ -88,16 +88,16 @@ impl CloudWatchAsked {
     /// The answer to PutMetricData has no output.
     fn nothing(&self) -> Response<AnswerBody> {
         match self.protocol {
-            Protocol::Json => with_body(StatusCode::OK, "application/x-amz-json-1.0", Bytes::new()),
+            Protocol::Json => with_body(StatusCode::OK, JSON_1_0, Bytes::new()),
             Protocol::RpcV2Cbor => rpc_v2_cbor(Response::new(AnswerBody::Whole(None))),
         }
     }
 
     fn fault(&self, fault: &Fault) -> Response<AnswerBody> {
         tracing::debug!(operation = self.operation, %fault, "refused");
-        let status = status_of(fault);
+        let status = status(fault.name.status());
         let mut response = match self.protocol {
-            Protocol::Json => with_body(status, "application/x-amz-json-1.0", encode::fault_json(fault).into()),
+            Protocol::Json => with_body(status, JSON_1_0, encode::fault_json(fault).into()),
             Protocol::RpcV2Cbor => rpc_v2_cbor(with_body(status, "application/cbor", encode::fault_cbor(fault).into())),
         };
         // By which clients that once spoke the query protocol know the error's name of that time.
@@ -123,10 +123,6 @@ pub(super) fn not_here(service: &str, operation: &str) -> Fault {
     let operation: String = operation.chars().take(128).collect();
     let message = format!("Millrace does not do the operation {operation} of {service}.");
     Fault::new(FaultName::UnknownOperation, message)
-}
-
-pub(super) fn status_of(fault: &Fault) -> StatusCode {
-    StatusCode::from_u16(fault.name.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn rpc_v2_cbor(mut response: Response<AnswerBody>) -> Response<AnswerBody> {

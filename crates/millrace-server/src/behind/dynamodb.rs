@@ -10,12 +10,11 @@ use millrace_dynamodb::{OPERATIONS, Request, ServiceError};
 use serde_json::{Value, json};
 
 use super::{Answered, Asked, Head, OperationName, Taken};
-use crate::answer::{AnswerBody, with_body};
+use crate::answer::{AnswerBody, JSON_1_0, status, with_body};
 use crate::service::Service;
 
 const SERVICE: &str = "dynamodb";
 const TARGET_PREFIX: &str = "DynamoDB_20120810";
-const JSON_1_0: &str = "application/x-amz-json-1.0";
 
 /// A request for an operation of DynamoDB.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,7 @@ impl Asked for DynamoDbAsked {
         if let Some(message) = &error.message {
             body["message"] = Value::from(message.as_str());
         }
-        let status = StatusCode::from_u16(error.name.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = status(error.name.status());
         self.with(with_body(status, JSON_1_0, body.to_string().into()))
     }
 
@@ -82,7 +81,7 @@ fn name(operation: &'static str) -> OperationName {
 }
 
 fn refusal(error: &ServiceError) -> Response<AnswerBody> {
-    let status = StatusCode::from_u16(error.name.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = status(error.name.status());
     let mut response = with_body(status, JSON_1_0, error.body().into());
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(error.name.as_str()));
     response

@@ -13,9 +13,9 @@ use millrace_neighbours::decode::Form;
 use millrace_neighbours::encode::{CallerIdentity, caller_identity_xml, fault_xml, put_metric_data_xml};
 use millrace_neighbours::{Fault, FaultName};
 
-use super::cloudwatch::{not_here, put_metric_data, status_of};
+use super::cloudwatch::{self, PUT_METRIC_DATA, not_here, put_metric_data};
 use super::{Answered, Asked, Head, OperationName};
-use crate::answer::{AnswerBody, xml};
+use crate::answer::{AnswerBody, status, xml};
 use crate::error::fault_of;
 use crate::service::Service;
 
@@ -23,8 +23,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The versions of the two services' models.
 const CLOUDWATCH: &str = "2010-08-01";
 const STS: &str = "2011-06-15";
-const PUT_METRIC_DATA: OperationName = OperationName { service: "monitoring", operation: "PutMetricData" };
-const GET_CALLER_IDENTITY: OperationName = OperationName { service: "sts", operation: "GetCallerIdentity" };
+const STS_SERVICE: &str = "sts";
+const GET_CALLER_IDENTITY: OperationName = OperationName { service: STS_SERVICE, operation: "GetCallerIdentity" };
 
 /// The operations that no other protocol has.
 pub(super) fn operations() -> Vec<OperationName> {
@@ -46,7 +46,7 @@ pub(crate) fn take(head: &Head<'_>) -> Option<QueryAsked> {
 
 impl Asked for QueryAsked {
     fn scopes(&self) -> &'static [&'static str] {
-        &["monitoring", "sts"]
+        &[cloudwatch::SERVICE, STS_SERVICE]
     }
 
     fn refused(&self, error: &ServiceError) -> Answered {
@@ -84,7 +84,7 @@ impl QueryAsked {
             Ok(text) => (StatusCode::OK, text),
             Err(fault) => {
                 tracing::debug!(%fault, "refused");
-                (status_of(&fault), fault_xml(&fault, &self.request_id))
+                (status(fault.name.status()), fault_xml(&fault, &self.request_id))
             }
         };
         let mut response: Response<AnswerBody> = xml(status, text);

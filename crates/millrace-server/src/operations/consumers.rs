@@ -16,7 +16,7 @@ const PAGE: usize = 100;
 
 /// RegisterStreamConsumer.
 pub(crate) async fn register(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let stream = service.stream_name(request.str("StreamName"), request.str("StreamARN"))?;
+    let stream = service.name_of(request)?;
     let open = service.whole_stream(stream).await?;
     let name = request.str("ConsumerName").unwrap_or_default().to_owned();
     let (key, now_ms) = (consumer_key(open.id, &name), service.clock.monotonic_ms());

@@ -23,7 +23,7 @@ const BYTES_MAX: usize = 10 << 20;
 
 /// GetShardIterator.
 pub(crate) async fn get_shard_iterator(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let stream_name = service.stream_name(request.str("StreamName"), request.str("StreamARN"))?;
+    let stream_name = service.name_of(request)?;
     let shard_id = request.str("ShardId").unwrap_or_default();
     let shard = shard_number(shard_id).ok_or_else(|| shards::could_not_find(service, shard_id, stream_name))?;
     let missing = || shards::does_not_exist(service, shard, stream_name);

@@ -55,7 +55,7 @@ pub(crate) async fn put_records(service: &Arc<Service>, call: &Call) -> Outcome 
 
 /// PutRecord.
 pub(crate) async fn put_record(service: &Arc<Service>, request: &Structure) -> Outcome {
-    let name = service.stream_name(request.str("StreamName"), request.str("StreamARN"))?;
+    let name = service.name_of(request)?;
     let open = service.stream_with_records(name).await?;
     let key = request.str("PartitionKey").or(spread_key(&open)).ok_or_else(|| key_is_missing(""))?;
     let hash_key = request.str("ExplicitHashKey").map(hash_key).transpose()?;

@@ -121,7 +121,7 @@ pub(crate) async fn list(service: &Arc<Service>, request: &Structure) -> Outcome
         (None, false) => return Err(invalid("Either NextToken or StreamName should be provided.")),
         (Some(_), true) => return Err(invalid("NextToken and StreamName cannot be provided together.")),
         (None, true) => {
-            let name = service.stream_name(request.str("StreamName"), request.str("StreamARN"))?;
+            let name = service.name_of(request)?;
             let open = service.whole_stream(name).await?;
             let wanted = Wanted::of(service, &open, request)?;
             (open, wanted)

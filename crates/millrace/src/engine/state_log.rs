@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::{Engine, Inner};
 use crate::error::{Error, Kind, Result};
+use crate::log::replay::is_there;
 use crate::log::{Finding, Log};
-use crate::state_log::{self, STATE_DIRECTORY, StateLog, StatePart, is_there, state_remains};
+use crate::state_log::{self, STATE_DIRECTORY, StateLog, StatePart, state_remains};
 use crate::verify::verify_log;
 
 impl Engine {

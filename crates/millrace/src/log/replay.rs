@@ -1,11 +1,22 @@
-//! Logs of state: commands behind the snapshot that they apply to. What both the control log and the logs of queues need
-//! beyond a log of records: to be made whole, and to be replayed.
+//! Logs of state: commands behind the snapshot that they apply to. What the control log, the logs of queues and that of an
+//! application's state need beyond a log of records: to be made whole, and to be replayed.
+
+use std::path::Path;
 
 use super::{Log, LogConfig};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::format::Position;
 use crate::format::frame::RunEntry;
+
+/// Whether there is a log in a directory.
+pub(crate) fn is_there(environment: &Environment, directory: &Path) -> Result<bool> {
+    match environment.disk.list(directory) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io(directory.display(), error)),
+    }
+}
 
 /// Makes a log under another name, so that under its own it is whole or not there: nobody could tell a half made one
 /// from a damaged one.

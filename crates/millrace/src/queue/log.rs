@@ -15,7 +15,7 @@ use crate::format::Position;
 use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
 use crate::format::queue::{Progress, QueueSnapshot};
 use crate::log::draft::FrameDraft;
-use crate::log::replay::create_whole;
+use crate::log::replay::{create_whole, is_there};
 use crate::log::{Log, LogConfig, look_through};
 
 /// The log is compacted once so many bytes stand behind the snapshot, or four times as many as it has.
@@ -40,7 +40,7 @@ impl QueueLog {
         start_sequence: u64,
     ) -> Result<(QueueLog, QueueState, Option<String>)> {
         let config = LogConfig::plain(queue_log_name(name), directory, id);
-        if !is_there(environment, &config)? {
+        if !is_there(environment, &config.directory)? {
             create_whole(environment, &config)?;
         }
         look_through(environment, &config, refuse_newer)?;
@@ -104,14 +104,6 @@ impl QueueLog {
 /// How the log of a queue is called in what is reported.
 pub(crate) fn queue_log_name(queue: &str) -> String {
     format!("queue {queue}")
-}
-
-fn is_there(environment: &Environment, config: &LogConfig) -> Result<bool> {
-    match environment.disk.list(&config.directory) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io(config.directory.display(), error)),
-    }
 }
 
 /// A state in the making, up to the first step that makes no sense behind those before it.
