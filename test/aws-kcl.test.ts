@@ -2,14 +2,10 @@
  * The Kinesis Client Library from Node.js, as `docs/recipes/aws-kcl.md` has it: a processor in Node.js below the daemon in
  * Java processes a stream over a split and a server that is killed.
  */
-import { join } from 'node:path'
 import { SplitShardCommand } from '@aws-sdk/client-kinesis'
 import { describe, expect, test } from 'vitest'
-import { Ledger } from './clients/ledger.js'
+import { observe } from './clients/ledger.js'
 import { JAVA, recipe } from './clients/recipe.js'
-import { serve } from './clients/server.js'
-import { clientOf, create } from './clients/streams.js'
-import { emptyFolder } from './support.js'
 
 /** The longest that all of it goes on, in milliseconds. */
 const RUN_MS_MAX = 300_000
@@ -22,10 +18,7 @@ const reason = 'missing' in prepared ? ` (skipped: ${prepared.missing})` : ''
 describe.skipIf('missing' in prepared)(`aws-kcl${reason}`, () => {
   test('over a split and a server that is killed, all is processed in order', { timeout: RUN_MS_MAX }, async () => {
     if ('missing' in prepared) return
-    const server = await serve({ tls: false, msMax: RUN_MS_MAX })
-    const client = clientOf(server)
-    await create(client, 2, 'events')
-    const ledger = new Ledger(client, 'events', join(emptyFolder(), 'processed'))
+    const { server, client, ledger } = await observe({ tls: false, msMax: RUN_MS_MAX })
     ledger.start(prepared, 'one', server.env, RUN_MS_MAX)
     await ledger.write(PART)
     await ledger.processed()

@@ -2,13 +2,10 @@
  * The Kinesis Client Library for Java, as `docs/recipes/kcl.md` has it: two workers process a stream while its shards split
  * and merge, while one of them is killed and while the server ends and comes back, with all of their state in the server.
  */
-import { join } from 'node:path'
 import { MergeShardsCommand, SplitShardCommand } from '@aws-sdk/client-kinesis'
 import { describe, expect, test } from 'vitest'
-import { Ledger } from './clients/ledger.js'
+import { observe } from './clients/ledger.js'
 import { JAVA, recipe } from './clients/recipe.js'
-import { serve } from './clients/server.js'
-import { clientOf, create } from './clients/streams.js'
 import { trustStore } from './clients/trust.js'
 import { emptyFolder } from './support.js'
 
@@ -26,10 +23,7 @@ describe.skipIf('missing' in prepared)(`Kinesis Client Library${reason}`, () => 
     { timeout: RUN_MS_MAX },
     async (mode) => {
       if ('missing' in prepared) return
-      const server = await serve({ tls: false, msMax: RUN_MS_MAX })
-      const client = clientOf(server)
-      await create(client, 2, 'events')
-      const ledger = new Ledger(client, 'events', join(emptyFolder(), 'processed'))
+      const { server, client, ledger } = await observe({ tls: false, msMax: RUN_MS_MAX })
       const env = { ...server.env, MODE: mode }
       const worker = (name: string) => ledger.start(prepared, name, env, RUN_MS_MAX)
       const one = worker('one')
@@ -77,10 +71,7 @@ describe.skipIf('missing' in prepared)(`Kinesis Client Library${reason}`, () => 
 
   test('over TLS, fan-out: all is processed in order', { timeout: RUN_MS_MAX }, async () => {
     if ('missing' in prepared) return
-    const server = await serve({ tls: true, msMax: RUN_MS_MAX })
-    const client = clientOf(server)
-    await create(client, 2, 'events')
-    const ledger = new Ledger(client, 'events', join(emptyFolder(), 'processed'))
+    const { server, ledger } = await observe({ tls: true, msMax: RUN_MS_MAX })
     const env = { ...server.env, ...trustStore(server.authority ?? '', emptyFolder()), MODE: 'fan-out' }
     ledger.start(prepared, 'one', env, RUN_MS_MAX)
     await ledger.write(PART)

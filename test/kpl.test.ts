@@ -7,9 +7,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:https'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { expect, onTestFinished, test, vi } from 'vitest'
-import { type Processed, processedIn } from './clients/ledger.js'
-import { start } from './program.js'
+import { expect, test, vi } from 'vitest'
+import { type Processed, processedIn, startWorker } from './clients/ledger.js'
 import { JAVA, recipe, type Recipe } from './clients/recipe.js'
 import { serve, type Server } from './clients/server.js'
 import { trustStore } from './clients/trust.js'
@@ -79,18 +78,11 @@ test.skipIf(missing.length > 0)(
 )
 
 /** What a worker of the Kinesis Client Library has processed of the stream, once that is all of it. */
-async function processedBy({ folder, runs }: Recipe, server: Server): Promise<Processed[]> {
+async function processedBy(library: Recipe, server: Server): Promise<Processed[]> {
   const file = join(emptyFolder(), 'processed')
-  const env = { STREAM: 'clicks', MODE: 'polling', WORKER: 'one', PROCESSED: file }
-  const worker = start('sh', ['-c', `exec ${runs[0]}`], {
-    cwd: folder,
-    env: { ...process.env, ...server.env, ...trustStore(server.authority ?? '', emptyFolder()), ...env },
-    msMax: RUN_MS_MAX,
-  })
-  onTestFinished(async () => {
-    worker.kill('SIGKILL')
-    await worker.ended
-  })
+  const trust = trustStore(server.authority ?? '', emptyFolder())
+  const env = { ...server.env, ...trust, STREAM: 'clicks', MODE: 'polling', WORKER: 'one' }
+  const worker = startWorker(library, file, env, RUN_MS_MAX)
   return await vi.waitFor(
     () => {
       const lines = processedIn(file)

@@ -3,11 +3,14 @@
  * `worker shard sequence subsequence key data`, in the order in which they process.
  */
 import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type KinesisClient, ListShardsCommand } from '@aws-sdk/client-kinesis'
 import { onTestFinished } from 'vitest'
 import { start, type Running } from '../program.js'
+import { emptyFolder } from '../support.js'
 import type { Recipe } from './recipe.js'
-import { putAll } from './streams.js'
+import { serve, type ServeOptions, type Server } from './server.js'
+import { clientOf, create, putAll } from './streams.js'
 
 const KEYS = 40
 /** Records that are put at once. */
@@ -29,6 +32,35 @@ export interface Processed {
   readonly data: string
 }
 
+/** A server with the stream `events` of two shards, what is written to it, and what workers process of it. */
+export interface Observed {
+  readonly server: Server
+  readonly client: KinesisClient
+  readonly ledger: Ledger
+}
+
+/** Starts a server to observe workers at. */
+export async function observe(options: ServeOptions): Promise<Observed> {
+  const server = await serve(options)
+  const client = clientOf(server)
+  await create(client, 2, 'events')
+  return { server, client, ledger: new Ledger(client, 'events', join(emptyFolder(), 'processed')) }
+}
+
+/** Starts a worker by the command of its recipe, which appends to a file; it ends with the test. */
+export function startWorker({ folder, runs }: Recipe, file: string, env: NodeJS.ProcessEnv, msMax: number): Running {
+  const worker = start('sh', ['-c', `exec ${runs[0]}`], {
+    cwd: folder,
+    env: { ...process.env, ...env, PROCESSED: file },
+    msMax,
+  })
+  onTestFinished(async () => {
+    worker.kill('SIGKILL')
+    await worker.ended
+  })
+  return worker
+}
+
 export class Ledger {
   readonly #client: KinesisClient
   readonly #stream: string
@@ -43,16 +75,8 @@ export class Ledger {
   }
 
   /** Starts a worker of this name by the command of its recipe; it ends with the test. */
-  start({ folder, runs }: Recipe, name: string, env: NodeJS.ProcessEnv, msMax: number): Running {
-    const worker = start('sh', ['-c', `exec ${runs[0]}`], {
-      cwd: folder,
-      env: { ...process.env, ...env, WORKER: name, PROCESSED: this.#file },
-      msMax,
-    })
-    onTestFinished(async () => {
-      worker.kill('SIGKILL')
-      await worker.ended
-    })
+  start(recipe: Recipe, name: string, env: NodeJS.ProcessEnv, msMax: number): Running {
+    const worker = startWorker(recipe, this.#file, { ...env, WORKER: name }, msMax)
     this.#workers.push(worker)
     return worker
   }

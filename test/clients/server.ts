@@ -11,7 +11,8 @@ import { KinesisLocal } from './kinesis-local.js'
 
 const KEYS = { AWS_ACCESS_KEY_ID: 'AKIDCLIENT', AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' }
 
-interface ServeOptions {
+/** How a server is started for a client. */
+export interface ServeOptions {
   readonly tls: boolean
   /** The longest that the server goes on, in milliseconds. */
   readonly msMax: number
