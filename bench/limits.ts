@@ -33,6 +33,7 @@ export interface Limits {
   cachedWrites(path: string, bytesPerWrite: number, writes: number): number
   dropFromCache(path: string): void
   syncFileSystem(path: string): void
+  pacedRequests(address: string, requests: readonly string[], connections: number, intervalUs: number): Float64Array
   touchMemory(bytes: number): void
   checksums(bytes: number, times: number): number
   handOvers(signal: Signal, pace: Pace, intervalUs: number, count: number): Float64Array

@@ -8,6 +8,7 @@ mod disk;
 mod handover;
 mod memory;
 mod page;
+mod requests;
 mod wake;
 
 use napi_derive::napi;

@@ -65,6 +65,29 @@ fn acknowledged_steps_survive_a_kill_at_any_moment() {
 }
 
 #[test]
+fn what_a_snapshot_made_void_leaves_the_disk() {
+    const STATE: [u8; 1_000] = [7; 1_000];
+    let directory = directory();
+    let engine = open(directory.path());
+    let log = engine.open_state_log(|_| Ok(())).expect("made");
+    let (mut compactions, mut most) = (0, 0);
+    while compactions < 5 {
+        log.append(vec![1; 64 << 10]).expect("appended");
+        if log.wants_snapshot() {
+            log.compact(vec![STATE.to_vec()]).expect("compacted");
+            compactions += 1;
+        }
+        let files = std::fs::read_dir(directory.path().join("tables")).expect("a directory");
+        most = most.max(files.map(|file| file.expect("a file").metadata().expect("its length").len()).sum());
+    }
+    // A MiB of steps in two segments, four files that are kept for later ones, and what stands ready.
+    assert!(most <= 8 << 20, "{most} bytes");
+    drop(log);
+    assert_eq!(replayed(&engine), [STATE.to_vec()]);
+    engine.close().expect("closed");
+}
+
+#[test]
 fn a_snapshot_may_be_larger_than_any_frame() {
     let directory = directory();
     let engine = open(directory.path());
@@ -105,12 +128,14 @@ fn damaged_in_the_middle(store: &Path) {
     }
     drop(log);
     engine.close().expect("closed");
-    let segment = std::fs::read_dir(store.join("tables")).expect("a directory");
-    let segment =
-        segment.map(|entry| entry.expect("an entry").path()).find(|path| path.extension() == Some("seg".as_ref()));
-    let segment = segment.expect("a segment");
-    let mut bytes = std::fs::read(&segment).expect("read");
-    let at = bytes.windows(6).position(|window| window == b"second").expect("it is there");
+    let files = std::fs::read_dir(store.join("tables")).expect("a directory");
+    let files = files.map(|entry| entry.expect("an entry").path());
+    let found = files.filter(|path| path.extension() == Some("seg".as_ref())).find_map(|path| {
+        let bytes = std::fs::read(&path).expect("read");
+        let at = bytes.windows(6).position(|window| window == b"second")?;
+        Some((path, bytes, at))
+    });
+    let (segment, mut bytes, at) = found.expect("it is there");
     bytes[at] ^= 1;
     std::fs::write(&segment, bytes).expect("written");
 }
