@@ -2,6 +2,8 @@
  * Apache Flink with its Kinesis connector, as `docs/recipes/flink.md` has it: a job that sums orders by customer and minute,
  * and that fails once on the way, writes the exact sums. It reads by each of the connector's ways.
  */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { JAVA, recipe } from './clients/recipe.js'
 import { serve } from './clients/server.js'
@@ -71,17 +73,20 @@ const reason = 'missing' in prepared ? ` (skipped: ${prepared.missing})` : ''
 
 describe.skipIf('missing' in prepared)(`Flink${reason}`, () => {
   test.each([
-    ['KinesisStreamsSource', 'source'],
-    ['FlinkKinesisConsumer, polling', 'polling'],
-    ['FlinkKinesisConsumer, enhanced fan-out', 'fan-out'],
-  ])('%s: after a failure every order is in its sum once', { timeout: 2 * JOB_MS_MAX }, async (_, reader) => {
+    ['KinesisStreamsSource', 'source', false],
+    ['FlinkKinesisConsumer, polling', 'polling', false],
+    ['FlinkKinesisConsumer, enhanced fan-out', 'fan-out', false],
+    ['KinesisStreamsSource, over TLS', 'source', true],
+    ['FlinkKinesisConsumer, enhanced fan-out, over TLS', 'fan-out', true],
+  ])('%s: after a failure every order is in its sum once', { timeout: 2 * JOB_MS_MAX }, async (_, reader, tls) => {
     if ('missing' in prepared) return
-    const server = await serve({ tls: false, msMax: JOB_MS_MAX })
+    const server = await serve({ tls, msMax: JOB_MS_MAX })
     const client = clientOf(server)
     await create(client, SHARDS, 'orders')
     await create(client, 1, 'sums')
     const command = `exec ${prepared.runs[0]?.replace(' source', ` ${reader}`)}`
-    const env = { ...process.env, ...server.env }
+    writeFileSync(join(prepared.folder, 'server.properties'), server.propertiesFor('flink'))
+    const env = { ...process.env, ...server.javaEnv() }
     const job = start('sh', ['-c', command], { cwd: prepared.folder, env, msMax: JOB_MS_MAX })
     onTestFinished(async () => {
       job.kill('SIGKILL')

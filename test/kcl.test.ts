@@ -6,8 +6,6 @@ import { MergeShardsCommand, SplitShardCommand } from '@aws-sdk/client-kinesis'
 import { describe, expect, test } from 'vitest'
 import { observe } from './clients/ledger.js'
 import { JAVA, recipe } from './clients/recipe.js'
-import { trustStore } from './clients/trust.js'
-import { emptyFolder } from './support.js'
 
 /** The longest that all of it goes on, in milliseconds. */
 const RUN_MS_MAX = 300_000
@@ -72,7 +70,7 @@ describe.skipIf('missing' in prepared)(`Kinesis Client Library${reason}`, () => 
   test('over TLS, fan-out: all is processed in order', { timeout: RUN_MS_MAX }, async () => {
     if ('missing' in prepared) return
     const { server, ledger } = await observe({ tls: true, msMax: RUN_MS_MAX })
-    const env = { ...server.env, ...trustStore(server.authority ?? '', emptyFolder()), MODE: 'fan-out' }
+    const env = { ...server.javaEnv(), MODE: 'fan-out' }
     ledger.start(prepared, 'one', env, RUN_MS_MAX)
     await ledger.write(PART)
     await ledger.processed()

@@ -11,7 +11,6 @@ import { expect, test, vi } from 'vitest'
 import { type Processed, processedIn, startWorker } from './clients/ledger.js'
 import { JAVA, recipe, type Recipe } from './clients/recipe.js'
 import { serve, type Server } from './clients/server.js'
-import { trustStore } from './clients/trust.js'
 import { emptyFolder, run } from './support.js'
 
 const CLICKS = 20_000
@@ -32,7 +31,7 @@ test.skipIf(missing.length > 0)(
     if ('missing' in prepared || 'missing' in library) return
     const { folder, runs } = prepared
     const server = await serve({ tls: true, msMax: 3 * RUN_MS_MAX })
-    writeFileSync(join(folder, 'kpl.properties'), server.envFor('kpl'))
+    writeFileSync(join(folder, 'kpl.properties'), server.propertiesFor('kpl'))
     const outputs: string[] = []
     for (const command of runs) {
       const { status, output } = await run('sh', ['-ec', command], folder, server.env, RUN_MS_MAX)
@@ -80,8 +79,7 @@ test.skipIf(missing.length > 0)(
 /** What a worker of the Kinesis Client Library has processed of the stream, once that is all of it. */
 async function processedBy(library: Recipe, server: Server): Promise<Processed[]> {
   const file = join(emptyFolder(), 'processed')
-  const trust = trustStore(server.authority ?? '', emptyFolder())
-  const env = { ...server.env, ...trust, STREAM: 'clicks', MODE: 'polling', WORKER: 'one' }
+  const env = { ...server.javaEnv(), STREAM: 'clicks', MODE: 'polling', WORKER: 'one' }
   const worker = startWorker(library, file, env, RUN_MS_MAX)
   return await vi.waitFor(
     () => {

@@ -1,4 +1,5 @@
 /** The server as Kinesis software meets it: the AWS SDK for JavaScript, over HTTP/2 and HTTP/1.1, encrypted or not. */
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { Agent } from 'node:https'
 import { join } from 'node:path'
@@ -418,6 +419,23 @@ describe('millrace serve', () => {
       expect(stdout).toContain(`export AWS_ENDPOINT_URL_${service}=https://localhost:4568\n`)
     }
     expect(existsSync(join(folder, 'server'))).toBe(false)
+  })
+
+  test('env prints what Flink reads', () => {
+    const { stdout } = runProgram(emptyFolder(), ['env', '--client', 'flink', '--tls', '--region', 'eu-west-1'])
+    expect(stdout).toBe('aws.endpoint=https://localhost:4567\naws.region=eu-west-1\n')
+  })
+
+  test('env for Java says what failed where there is no authority to trust', () => {
+    const folder = emptyFolder()
+    const { stdout } = runProgram(folder, ['env', '--client', 'java', '--tls'])
+    const { status, stderr } = spawnSync('sh', ['-ec', stdout], { encoding: 'utf8' })
+    expect(status).toBe(0)
+    const store = join(folder, 'server', 'authority.p12')
+    expect(stderr).toBe(
+      `millrace env: could not make ${store}: has the server run with --tls, and is a JDK installed?\n`,
+    )
+    expect(runProgram(folder, ['env', '--client', 'kcl']).stdout).not.toContain('keytool')
   })
 
   test('env prints the properties of the KPL', () => {

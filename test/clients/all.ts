@@ -4,7 +4,6 @@ import { root } from '../support.js'
 import type { Client, Story } from './client.js'
 import { firstFailure, install, type Missing } from './install.js'
 import { AWS_CLI, BOTO3, pythonWith } from './python.js'
-import { trustStore } from './trust.js'
 
 const here = join(root, 'test', 'clients')
 
@@ -65,7 +64,7 @@ const java: Client = {
     )
     if ('missing' in jars) return jars
     const args = ['-cp', join(jars.folder, '*'), join(here, 'java', 'Story.java')]
-    return { program: 'java', args, trust: trustStore }
+    return { program: 'java', args, isJava: true }
   },
 }
 

@@ -1,6 +1,6 @@
 /** A client of the tests: how it is had, and how its story is run against a `millrace serve` of its own. */
 import { expect } from 'vitest'
-import { emptyFolder, root, run } from '../support.js'
+import { root, run } from '../support.js'
 import type { Missing } from './install.js'
 import type { Answered, Run, Told } from './report.js'
 import { serve } from './server.js'
@@ -12,8 +12,8 @@ export const STORY_MS_MAX = 240_000
 export interface Story {
   readonly program: string
   readonly args: readonly string[]
-  /** Variables by which the client trusts an authority, where `millrace env` has none for it. */
-  readonly trust?: (authority: string, folder: string) => NodeJS.ProcessEnv
+  /** Whether it finds the server as programs in Java do. */
+  readonly isJava?: true
 }
 
 /** One client. */
@@ -30,8 +30,8 @@ export interface Client {
 /** Runs a story against a server, and returns what it told and what the server saw. */
 export async function tell(story: Story, tls: boolean): Promise<Run> {
   const server = await serve({ tls, msMax: STORY_MS_MAX })
-  const trust = server.authority === undefined ? {} : story.trust?.(server.authority, emptyFolder())
-  const { status, output } = await run(story.program, story.args, root, { ...server.env, ...trust }, STORY_MS_MAX)
+  const env = story.isJava === true ? server.javaEnv() : server.env
+  const { status, output } = await run(story.program, story.args, root, env, STORY_MS_MAX)
   expect(status, output).toBe(0)
   const told = output.split('\n').findLast((line) => line.startsWith('{"')) ?? ''
   await server.end('SIGTERM')

@@ -65,12 +65,26 @@ export class KinesisLocal {
     return local
   }
 
+  url(tls: boolean): string {
+    const { plain, secure } = this.#ports
+    return tls ? `https://localhost:${secure}` : `http://127.0.0.1:${plain}`
+  }
+
   /** The variables by which clients find it. */
   envFor(tls: boolean): NodeJS.ProcessEnv {
-    const { plain, secure } = this.#ports
-    if (!tls) return { AWS_ENDPOINT_URL_KINESIS: `http://127.0.0.1:${plain}` }
-    const trust = ['AWS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'].map((name) => [name, this.certificate])
-    return { AWS_ENDPOINT_URL_KINESIS: `https://localhost:${secure}`, ...Object.fromEntries(trust) }
+    const names = tls ? ['AWS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'] : []
+    const trust = Object.fromEntries(names.map((name) => [name, this.certificate]))
+    return { AWS_ENDPOINT_URL_KINESIS: this.url(tls), ...trust }
+  }
+
+  /** The variables by which a program in Java trusts it. */
+  javaTrust(): NodeJS.ProcessEnv {
+    const store = join(emptyFolder(), 'trust.p12')
+    const into = ['-keystore', store, '-storepass', 'millrace']
+    const args = ['-importcert', '-noprompt', '-alias', 'kinesis-local', '-file', this.certificate, ...into]
+    const failed = firstFailure(['the certificate could not be imported', 'keytool', args])
+    if (failed !== undefined) throw new Error(failed)
+    return { JDK_JAVA_OPTIONS: `-Djavax.net.ssl.trustStore=${store} -Djavax.net.ssl.trustStorePassword=millrace` }
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {

@@ -2,6 +2,7 @@
  * A `millrace serve` for a client of the tests: on a store of its own, with signatures that are verified, and the variables
  * that `millrace env` prints for it. `npm run clients:compare` lets the same tests meet another server.
  */
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -24,8 +25,10 @@ export interface Server {
   readonly env: NodeJS.ProcessEnv
   /** The file of the authority that clients have to trust, with TLS. */
   readonly authority: string | undefined
-  /** What `millrace env` prints for a client that reads no variables. */
-  envFor(client: 'kpl'): string
+  /** What `millrace env` prints for a client that reads a file of properties. */
+  propertiesFor(client: 'kpl' | 'flink'): string
+  /** The variables by which a program in Java finds it, and trusts it. */
+  javaEnv(): NodeJS.ProcessEnv
   /** All that it has logged, also before it was started anew. */
   log(): string
   /** Ends it, and waits for that. */
@@ -46,12 +49,15 @@ export function serve(options: ServeOptions): Promise<Server> {
 async function serveKinesisLocal({ tls, msMax }: ServeOptions): Promise<Server> {
   const beside = await serveMillrace({ tls: false, msMax })
   const local = await KinesisLocal.start(msMax)
+  const env = { ...beside.env, ...local.envFor(tls) }
   return {
-    env: { ...beside.env, ...local.envFor(tls) },
+    env,
     authority: tls ? local.certificate : undefined,
-    envFor: () => {
+    propertiesFor: (client) => {
+      if (client === 'flink' && !tls) return `aws.endpoint=${local.url(tls)}\naws.region=us-east-1\n`
       throw new Error('left out: all services of one client would have to be behind one authority')
     },
+    javaEnv: () => ({ ...env, ...(tls && local.javaTrust()) }),
     log: () => '',
     end: (signal) => local.end(signal),
     start: () => local.startAgain(),
@@ -82,9 +88,10 @@ async function serveMillrace({ tls, msMax }: ServeOptions): Promise<Server> {
   }
   const variables = JSON.parse(envWith('--json')) as NodeJS.ProcessEnv
   return {
-    env: { ...variables, ...KEYS, AWS_EC2_METADATA_DISABLED: 'true' },
+    env: { ...variables, ...KEYS },
     authority: tls ? join(store, 'server', 'authority.pem') : undefined,
-    envFor: (client) => envWith('--client', client),
+    propertiesFor: (client) => envWith('--client', client),
+    javaEnv: () => ({ ...evaluated(envWith('--client', 'java')), ...KEYS }),
     log: () => lives.map((server) => server.errors()).join(''),
     async end(signal) {
       lives.at(-1)?.kill(signal)
@@ -94,4 +101,13 @@ async function serveMillrace({ tls, msMax }: ServeOptions): Promise<Server> {
       await startAt(port)
     },
   }
+}
+
+/** The variables that a shell has once it has evaluated these lines. */
+function evaluated(lines: string): NodeJS.ProcessEnv {
+  const { status, stdout, stderr } = spawnSync('sh', ['-ec', `${lines}\nenv -0`], { encoding: 'utf8' })
+  if (status !== 0 || stderr !== '') throw new Error(`the lines of millrace env: ${stderr}`)
+  return Object.fromEntries(
+    stdout.split('\0').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]),
+  )
 }

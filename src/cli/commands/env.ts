@@ -1,8 +1,8 @@
 /**
- * `millrace env`: the variables by which SDKs and the AWS command line find a server of this machine, or the properties by
- * which the KPL does, which reads no variables.
+ * `millrace env`: the variables by which SDKs and the AWS command line find a server of this machine, with what Java needs to
+ * trust it, or the properties by which the KPL and Flink do, which read no variables.
  */
-import { resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { Option, type Command } from 'commander'
 import { portNumber } from '../arguments.js'
 import type { Register } from '../command.js'
@@ -12,8 +12,18 @@ const EXAMPLES = `
 Examples:
   $ eval "$(millrace env)" && aws kinesis list-streams
   $ millrace env --tls --data ./store       # as for: millrace serve --tls --data ./store
+  $ eval "$(millrace env --client java --tls)"   # makes the key store by which Java trusts the server
   $ millrace env --client kpl --tls > kpl.properties
   $ millrace env --json`
+
+/** What finds the server, and what it is told: lines of a shell, or of a file of properties. */
+const CLIENTS = {
+  sdk: { tell: ofSdks, as: 'shell' },
+  java: { tell: ofJava, as: 'shell' },
+  kcl: { tell: ofJava, as: 'shell' },
+  kpl: { tell: ofKpl, as: 'properties' },
+  flink: { tell: ofFlink, as: 'properties' },
+} as const
 
 /** Adds the command to the program. */
 export function registerEnv(program: Command, register: Register): void {
@@ -24,7 +34,7 @@ export function registerEnv(program: Command, register: Register): void {
     .option('--host <name>', 'address of the server', 'localhost')
     .option('--region <region>', 'region of the server', 'us-east-1')
     .option('--tls', 'the server encrypts, with the authority of the store in --data')
-    .addOption(new Option('--client <client>', 'what finds the server').choices(['sdk', 'kpl']).default('sdk'))
+    .addOption(new Option('--client <client>', 'what finds the server').choices(Object.keys(CLIENTS)).default('sdk'))
   commonOptions(command).addHelpText('after', EXAMPLES)
   register(command, run)
 }
@@ -40,29 +50,58 @@ interface EnvOptions extends CommonOptions {
   readonly host: string
   readonly region: string
   readonly tls?: true
-  readonly client: 'sdk' | 'kpl'
+  readonly client: keyof typeof CLIENTS
 }
 
 async function run(session: Session, options: EnvOptions): CommandResult {
   const authority = resolve(session.directory, 'server', 'authority.pem')
-  const ofClient = options.client === 'kpl' ? ofKpl : ofSdks
-  const values = ofClient(options, authority)
-  if (session.json) session.out.json(values)
-  else if (options.client === 'kpl')
-    for (const [name, value] of Object.entries(values)) session.out.line(property(name, value))
-  else for (const [name, value] of Object.entries(values)) session.out.line(exported(name, value))
+  const { tell, as } = CLIENTS[options.client]
+  const values = tell(options, authority)
+  if (session.json) return session.out.json(values)
+  if (as === 'shell' && Object.hasOwn(values, JAVA_OPTIONS)) session.out.line(madeKeyStore(authority))
+  const line = as === 'shell' ? exported : property
+  for (const [name, value] of Object.entries(values)) session.out.line(line(name, value))
 }
 
-function ofSdks({ host, port, region, tls }: EnvOptions, authority: string): Record<string, string> {
-  const url = `${tls === true ? 'https' : 'http'}://${host}:${port}`
+function urlOf({ host, port, tls }: EnvOptions): string {
+  return `${tls === true ? 'https' : 'http'}://${host}:${port}`
+}
+
+function ofSdks(options: EnvOptions, authority: string): Record<string, string> {
+  const { region, tls } = options
   return {
-    ...Object.fromEntries(SERVICES.map((service) => [`AWS_ENDPOINT_URL_${service}`, url])),
+    ...Object.fromEntries(SERVICES.map((service) => [`AWS_ENDPOINT_URL_${service}`, urlOf(options)])),
     AWS_REGION: region,
     AWS_DEFAULT_REGION: region,
     ...KEYS,
+    // Nobody looks for a machine of AWS around it.
+    AWS_EC2_METADATA_DISABLED: 'true',
     // Python and the command line, Node.js, Go and Rust, in this order.
     ...(tls === true && { AWS_CA_BUNDLE: authority, NODE_EXTRA_CA_CERTS: authority, SSL_CERT_FILE: authority }),
   }
+}
+
+const JAVA_OPTIONS = 'JDK_JAVA_OPTIONS'
+const KEY_STORE_PASSWORD = 'millrace'
+
+/** Java trusts what is in a key store. */
+function ofJava(options: EnvOptions, authority: string): Record<string, string> {
+  const trust = { trustStore: `"${keyStoreBeside(authority)}"`, trustStorePassword: KEY_STORE_PASSWORD }
+  const properties = Object.entries(trust).map(([name, value]) => `-Djavax.net.ssl.${name}=${value}`)
+  return { ...ofSdks(options, authority), ...(options.tls === true && { [JAVA_OPTIONS]: properties.join(' ') }) }
+}
+
+function keyStoreBeside(authority: string): string {
+  return join(dirname(authority), 'authority.p12')
+}
+
+/** The command that makes the key store, each time anew: the authority may be another one. */
+function madeKeyStore(authority: string): string {
+  const store = keyStoreBeside(authority)
+  const from = `-alias millrace -file ${quoted(authority)}`
+  const into = `-keystore ${quoted(store)} -storepass ${KEY_STORE_PASSWORD}`
+  const failed = quoted(`millrace env: could not make ${store}: has the server run with --tls, and is a JDK installed?`)
+  return `rm -f ${quoted(store)}; keytool -importcert -noprompt ${from} ${into} 2>/dev/null || echo ${failed} >&2`
 }
 
 /** What `KinesisProducerConfiguration.fromPropertiesFile` reads. The KPL speaks over TLS alone. */
@@ -72,6 +111,11 @@ function ofKpl({ host, port, region }: EnvOptions, authority: string): Record<st
     [`${service}Port`]: String(port),
   })
   return { ...at('Kinesis'), ...at('Cloudwatch'), ...at('Sts'), Region: region, CaCertFile: authority }
+}
+
+/** What the connector of Flink is given; it looks for keys where SDKs do. */
+function ofFlink(options: EnvOptions): Record<string, string> {
+  return { 'aws.endpoint': urlOf(options), 'aws.region': options.region }
 }
 
 /** A line of a file of properties, as Java reads them. */
