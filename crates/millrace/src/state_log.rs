@@ -18,7 +18,7 @@ use crate::format::part::Part;
 use crate::format::{FRAME_BYTES_MAX, Position};
 use crate::log::draft::FrameDraft;
 use crate::log::remains::{Known, Remains};
-use crate::log::replay::{create_whole, is_there};
+use crate::log::replay::{Leads, create_whole, is_there};
 use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 use crate::sync::Mutex;
 
@@ -200,29 +200,32 @@ impl Replayed {
         entry: &RunEntry,
         payload: &[u8],
         visit: &mut dyn FnMut(StatePart) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Leads> {
         match entry.kind {
-            RunKind::State => {
-                let part = Part::decode(payload).ok_or_else(|| damaged(&"expected a part of a snapshot"))?;
-                if part.number == 0 {
-                    self.parts.clear();
-                }
-                if part.number as usize != self.parts.len() {
-                    return Err(damaged(&"a part of a snapshot is missing"));
-                }
-                self.parts.push(part.bytes);
-                if self.parts.len() == part.total as usize {
-                    visit(StatePart::Snapshot(std::mem::take(&mut self.parts)))?;
-                }
-                Ok(())
-            }
+            RunKind::State => match self.part(payload)? {
+                Some(parts) => visit(StatePart::Snapshot(parts)).map(|()| Leads::ToAWholeState),
+                None => Ok(Leads::On),
+            },
             RunKind::Command => {
                 self.parts.clear();
-                visit(StatePart::Steps(payload.to_vec()))
+                visit(StatePart::Steps(payload.to_vec())).map(|()| Leads::On)
             }
             RunKind::Records | RunKind::ShardChange => Err(damaged(&"expected state, got records")),
-            RunKind::Opening | RunKind::Other(_) => Ok(()),
+            RunKind::Opening | RunKind::Other(_) => Ok(Leads::On),
         }
+    }
+
+    /// Takes the next part of a snapshot; returns all of them with the last one.
+    fn part(&mut self, payload: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+        let part = Part::decode(payload).ok_or_else(|| damaged(&"expected a part of a snapshot"))?;
+        if part.number == 0 {
+            self.parts.clear();
+        }
+        if part.number as usize != self.parts.len() {
+            return Err(damaged(&"a part of a snapshot is missing"));
+        }
+        self.parts.push(part.bytes);
+        Ok((self.parts.len() == part.total as usize).then(|| std::mem::take(&mut self.parts)))
     }
 }
 
@@ -247,9 +250,11 @@ pub(crate) fn state_remains(reading: &Environment, directory: PathBuf) -> Result
 }
 
 /// Writes what is left of a log elsewhere, up to what is damaged: a state that there was. Returns whether that is all.
+/// Steps whose base is gone are void, as for [`Log::replay`]; the copy begins at its beginning, where nobody could tell.
 pub(crate) fn copy_remains(remains: &Remains, environment: &Environment, directory: PathBuf) -> Result<bool> {
     let is_whole = remains.is_whole() && remains.read_all()?.iter().all(|finding| finding.meaning == Meaning::Index);
     let log = Log::create(environment.clone(), config(directory), 0)?;
+    let (mut replayed, mut has_base) = (Replayed::default(), remains.begins_at_the_beginning());
     let mut previous = None;
     for frame in remains.state_frames()? {
         let follows = previous.is_none_or(|checksum| checksum == frame.previous_checksum);
@@ -257,8 +262,15 @@ pub(crate) fn copy_remains(remains: &Remains, environment: &Environment, directo
             break;
         }
         previous = Some(frame.checksum);
-        let runs: Vec<_> =
-            frame.runs.into_iter().filter(|(kind, _)| matches!(kind, RunKind::State | RunKind::Command)).collect();
+        let mut counts = |kind: RunKind, payload: &[u8]| match kind {
+            RunKind::State => {
+                has_base |= replayed.part(payload).is_ok_and(|whole| whole.is_some());
+                true
+            }
+            RunKind::Command => has_base,
+            RunKind::Opening | RunKind::Records | RunKind::ShardChange | RunKind::Other(_) => false,
+        };
+        let runs: Vec<_> = frame.runs.into_iter().filter(|(kind, payload)| counts(*kind, payload)).collect();
         if !runs.is_empty() {
             log.append(&mut FrameDraft::of_state(&runs))?;
         }
@@ -308,6 +320,45 @@ mod tests {
         drop(log);
         let snapshot = StatePart::Snapshot(vec![b"whole".to_vec(), b"state".to_vec()]);
         assert_eq!(held(&engine), [snapshot, steps("three")]);
+        engine.close().expect("closed");
+    }
+
+    /// A log whose last snapshot was made while it had several segments, of which a trim that was interrupted took the first.
+    fn trimmed_in_part(engine: &Engine, snapshot: &[&str]) {
+        let log = engine.open_state_log(|_| Ok(())).expect("made");
+        log.append(b"base".to_vec()).expect("appended");
+        log.log.start_segment(&[]).expect("started");
+        let void = log.append(b"void without its base".to_vec()).expect("appended");
+        if !snapshot.is_empty() {
+            let parts = snapshot.iter().map(|part| part.as_bytes().to_vec()).collect();
+            write_snapshot(&log.log, parts).expect("written");
+        }
+        log.log.upkeep().expect("sealed");
+        assert!(log.log.trim(void).expect("trimmed") > 0);
+    }
+
+    #[test]
+    fn steps_whose_base_an_interrupted_trim_has_taken_are_void() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (store, copy) = (directory.path().join("store"), directory.path().join("copy"));
+        let engine = engine(&store);
+        trimmed_in_part(&engine, &["whole", "state"]);
+        let snapshot = StatePart::Snapshot(vec![b"whole".to_vec(), b"state".to_vec()]);
+        assert_eq!(held(&engine), std::slice::from_ref(&snapshot));
+        engine.close().expect("closed");
+        let repaired = crate::repair(&store, &copy, &Environment::default(), |_, _| true).expect("repaired");
+        assert_eq!(repaired.expect("not stopped").damages, []);
+        let engine = Engine::open(&copy, OpenOptions::default()).expect("opened");
+        assert_eq!(held(&engine), [snapshot]);
+        engine.close().expect("closed");
+    }
+
+    #[test]
+    fn steps_without_a_base_and_without_a_snapshot_are_damage() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = engine(directory.path());
+        trimmed_in_part(&engine, &[]);
+        assert_eq!(engine.open_state_log(|_| Ok(())).expect_err("refused").kind(), Kind::Corrupt);
         engine.close().expect("closed");
     }
 

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use millrace::clock::{Clock, ManualClock};
 use millrace::shard::Shard;
 use millrace::{
-    Commit, Durability, Engine, Error, Kind, Placement, Retention, Service, StagedRecords, Stream, StreamConfig,
+    Commit, Durability, Engine, Error, Kind, Placement, Position, Retention, Service, StagedRecords, Stream,
+    StreamConfig,
 };
 use tempfile::TempDir;
 
 use crate::disk::{EIO, ENOSPC, Failure, Fault, Operation, SimDisk, World};
 use crate::ledger::{Complaint, End, Intent, Ledger, must};
 use crate::room;
+use crate::state::StateOwner;
 
 /// Where the clocks begin, in milliseconds since 1970.
 const START_MS: u64 = 1_767_225_600_000;
@@ -101,6 +103,7 @@ struct Player {
     ledger: Arc<Mutex<Ledger>>,
     engine: Engine,
     streams: BTreeMap<String, Stream>,
+    state: StateOwner,
     root: PathBuf,
     segment_bytes_max: u32,
     is_rough: bool,
@@ -111,7 +114,7 @@ struct Player {
 
 /// Whether a life goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goes {
+pub(crate) enum Goes {
     On,
     /// Something failed that leaves the control plane, or the store, in doubt: only another open tells.
     ToItsEnd,
@@ -161,6 +164,7 @@ pub fn live(from: Moment, script: &Script) -> Result<Life, Complaint> {
         ledger,
         engine,
         streams: BTreeMap::new(),
+        state: StateOwner::default(),
         root,
         segment_bytes_max,
         is_rough: script.is_rough,
@@ -197,7 +201,7 @@ fn finish(disk: &SimDisk, ledger: Ledger, clock: &ManualClock, moments: &Mutex<V
 }
 
 /// An error may only come of a failure that was planned, and has a kind that says so.
-fn check_error(error: Error, disk: &SimDisk) -> Result<(), Complaint> {
+pub(crate) fn check_error(error: Error, disk: &SimDisk) -> Result<(), Complaint> {
     let kinds = [Kind::Io, Kind::DiskFull, Kind::Poisoned, Kind::OutcomeUnknown];
     if disk.failed() > 0 && kinds.contains(&error.kind()) { Ok(()) } else { Err(Complaint::Refused(error)) }
 }
@@ -214,7 +218,7 @@ impl Player {
         match ledger.examine(&self.engine) {
             Err(Complaint::Refused(error)) => return check_error(error, &self.disk).map(|()| Goes::ToItsEnd),
             Err(broken) => return Err(broken),
-            Ok(()) => {}
+            Ok(log) => self.state = StateOwner::of(log),
         }
         for name in ledger.streams.keys() {
             self.streams.insert(name.clone(), self.engine.stream(name)?);
@@ -229,7 +233,8 @@ impl Player {
             return Ok(self.be_rough());
         }
         match self.random.u32(..100) {
-            0..40 => self.append(),
+            0..34 => self.append(),
+            34..40 => self.state.act(&self.engine, &self.disk, &self.ledger, &mut self.random),
             40..48 => self.flush(),
             48..51 => self.reshard(),
             51..60 => self.serve(Service::Committer),
@@ -423,12 +428,21 @@ impl Player {
 
     fn close_and_open(&mut self) -> Result<Goes, Complaint> {
         self.streams.clear();
+        // Half of the applications let go of it first.
+        let state = std::mem::take(&mut self.state);
+        let state = self.random.bool().then_some(state);
         if let Err(error) = self.engine.close() {
             return check_error(error, &self.disk).map(|()| Goes::ToItsEnd);
         }
         let names: Vec<_> = self.ledger().streams.keys().cloned().collect();
+        drop(state);
+        if self.disk.has_failed_to_sync() {
+            // It was the log of the state that was let go of, and nobody was told.
+            return Ok(Goes::ToItsEnd);
+        }
         // A close makes all durable.
-        names.iter().for_each(|name| self.ledger().durable(name, millrace::Position::new(u32::MAX, u32::MAX)));
+        self.ledger().state.all_is_durable();
+        names.iter().for_each(|name| self.ledger().durable(name, Position::new(u32::MAX, u32::MAX)));
         if self.disk.failed() > 0 {
             // What was refused may stand there in pieces, behind where the log was closed.
             self.ledger().end = End::Torn;

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use millrace::format::record::Records;
 use millrace::{
-    Engine, Error, Meaning, Position, ReaderOptions, Retention, StartAt, Step, Stream, StreamConfig, StreamStatus,
-    Visibility,
+    Engine, Error, Meaning, Position, ReaderOptions, Retention, StartAt, StateLog, Step, Stream, StreamConfig,
+    StreamStatus, Visibility,
 };
 
 use crate::shards::ShardLedger;
+use crate::state::StateLedger;
 
 /// By how much a clock may be wrong without anybody's consent, once for each time that a store is opened.
 const TOLERANCE_MS: u64 = 3_600_000;
@@ -74,6 +75,8 @@ pub enum Intent {
 pub struct Ledger {
     /// The streams that there are.
     pub streams: BTreeMap<String, StreamLedger>,
+    /// The log of an application's state.
+    pub state: StateLedger,
     /// What is under way.
     pub intent: Option<Intent>,
     id_max: u64,
@@ -91,7 +94,7 @@ fn key_of(number: u64) -> String {
 }
 
 /// The data of a record: its number, then bytes that differ from record to record.
-fn data_of(number: u64, bytes: usize) -> Vec<u8> {
+pub(crate) fn data_of(number: u64, bytes: usize) -> Vec<u8> {
     let mut data = number.to_le_bytes().to_vec();
     let mut word = number ^ 0x9e37_79b9_7f4a_7c15;
     while data.len() < 8 + bytes {
@@ -215,11 +218,12 @@ impl Ledger {
         }
     }
 
-    /// The store was opened again: all of it must follow from what was told, and is what counts from now.
+    /// The store was opened again: all of it must follow from what was told, and is what counts from now. Returns the log
+    /// of the state, if there is one.
     ///
     /// # Errors
     /// What does not follow.
-    pub fn examine(&mut self, engine: &Engine) -> Result<(), Complaint> {
+    pub fn examine(&mut self, engine: &Engine) -> Result<Option<StateLog>, Complaint> {
         let end = std::mem::take(&mut self.end);
         self.opens += 1;
         self.examine_streams(engine)?;
@@ -234,12 +238,13 @@ impl Ledger {
             must!(findings.is_empty(), "{name}: verification finds {findings:?}");
             self.durable(&name, Position::new(u32::MAX, u32::MAX));
         }
+        let state = self.state.examine(engine, end)?;
         for warning in engine.warnings() {
             let tolerable = warning.contains("expiry is paused")
                 || (end >= End::Torn && warning.contains("cut that may have been acknowledged"));
             must!(tolerable, "{end:?}, and the engine warns: {warning}");
         }
-        Ok(())
+        Ok(state)
     }
 
     /// The control plane is in a state that was reached.

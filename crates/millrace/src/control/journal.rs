@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::Position;
 use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
 use crate::log::draft::FrameDraft;
-use crate::log::replay::create_whole;
+use crate::log::replay::{Leads, create_whole};
 use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 
 /// The largest snapshot that is written, in bytes: it shares a frame with the segment's opening.
@@ -151,11 +151,14 @@ fn replay(log: &Log) -> Result<State> {
         Error::new(Kind::Corrupt, message)
     };
     let damage = log.replay(|entry, payload| match entry.kind {
-        RunKind::State => State::from_snapshot(payload).map(|snapshot| state = snapshot),
-        RunKind::Command => state.apply(&Command::decode(payload)?),
+        RunKind::State => {
+            state = State::from_snapshot(payload)?;
+            Ok(Leads::ToAWholeState)
+        }
+        RunKind::Command => state.apply(&Command::decode(payload)?).map(|()| Leads::On),
         RunKind::Records | RunKind::ShardChange => Err(damaged(&"holds records")),
         // Others are optional: those that are not were refused before.
-        RunKind::Opening | RunKind::Other(_) => Ok(()),
+        RunKind::Opening | RunKind::Other(_) => Ok(Leads::On),
     })?;
     match damage {
         None => Ok(state),
@@ -166,6 +169,7 @@ fn replay(log: &Log) -> Result<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{CreateStream, DeleteStream, StreamConfig};
 
     /// The kind of error that opening ends in after a run of this kind was appended.
     fn opened_after(kind: RunKind) -> Option<Kind> {
@@ -176,6 +180,29 @@ mod tests {
         journal.log.append(&mut FrameDraft::of_state(&[(kind, b"anything".to_vec())])).expect("appended");
         journal.close().expect("closed");
         Journal::open(&environment, &control, true).map_err(|error| error.kind()).err()
+    }
+
+    #[test]
+    fn commands_whose_base_an_interrupted_trim_has_taken_are_void() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let control = directory.path().join("control");
+        let environment = Environment::default();
+        let (mut journal, _) = Journal::open(&environment, &control, false).expect("made");
+        let (name, config) = ("clicks".to_owned(), StreamConfig::default());
+        journal.execute(&CreateStream { name, created_ms: 7, expiry_clock_ms: None, config }.into()).expect("created");
+        let id = journal.state().streams().next().expect("a stream").id;
+        // A compaction that comes when there are two segments, and whose trim is interrupted behind the first.
+        journal.log.start_segment(&[]).expect("started");
+        let deletion = Command::from(DeleteStream { id });
+        let mut draft = FrameDraft::of_state(&[(RunKind::Command, deletion.encode())]);
+        let baseless = journal.log.append(&mut draft).expect("appended").end;
+        journal.state.apply(&deletion).expect("applied");
+        journal.log.start_segment(&[(RunKind::State, journal.state.to_snapshot())]).expect("started");
+        journal.log.upkeep().expect("sealed");
+        assert!(journal.log.trim(baseless).expect("trimmed") > 0);
+        journal.close().expect("closed");
+        let (again, _) = Journal::open(&environment, &control, true).expect("opened");
+        assert_eq!(again.state().to_snapshot(), journal.state().to_snapshot());
     }
 
     #[test]

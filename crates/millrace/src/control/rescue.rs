@@ -137,8 +137,10 @@ impl Replay<'_> {
         for (kind, payload) in &frame.runs {
             let applied = match kind {
                 RunKind::State => State::from_snapshot(payload).map(|state| {
+                    // All before it is void.
                     self.state = state;
                     self.is_certain = true;
+                    self.refused.clear();
                 }),
                 RunKind::Command => Command::decode(payload).and_then(|command| self.command(&command)),
                 RunKind::Opening | RunKind::Records | RunKind::ShardChange | RunKind::Other(_) => Ok(()),

@@ -196,6 +196,11 @@ impl Remains {
         Ok(frames)
     }
 
+    /// Whether nothing was ever taken from the front of the log.
+    pub fn begins_at_the_beginning(&self) -> bool {
+        self.parts.first().is_none_or(|part| part.segment == FIRST)
+    }
+
     /// Whether nothing of what the log held is missing.
     pub fn is_whole(&self) -> bool {
         self.findings.iter().all(|finding| match finding.meaning {

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use super::open::FIRST;
 use super::{Log, LogConfig};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::format::Position;
-use crate::format::frame::RunEntry;
+use crate::format::frame::{RunEntry, RunKind};
 
 /// Whether there is a log in a directory.
 pub(crate) fn is_there(environment: &Environment, directory: &Path) -> Result<bool> {
@@ -34,10 +35,24 @@ pub(crate) fn create_whole(environment: &Environment, config: &LogConfig) -> Res
     disk.sync_directory(parent).map_err(failed)
 }
 
+/// What a run of a log of state leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leads {
+    /// The last of a snapshot: to a state that is whole by itself.
+    ToAWholeState,
+    /// Another one: on from the state before it.
+    On,
+}
+
 impl Log {
     /// Visits every run with its payload, oldest first; returns where it came upon damage and stopped, if it did.
-    pub fn replay(&self, mut visit: impl FnMut(&RunEntry, &[u8]) -> Result<()>) -> Result<Option<Position>> {
+    ///
+    /// A log that was trimmed begins with commands whose base is gone where the trim was interrupted. They are void, as is
+    /// all that stands before a snapshot, and are passed over; without a snapshot behind them they are damage.
+    pub fn replay(&self, mut visit: impl FnMut(&RunEntry, &[u8]) -> Result<Leads>) -> Result<Option<Position>> {
         let mut position = self.start();
+        let mut has_base = position.segment == FIRST;
+        let mut baseless = None;
         let limit = self.published();
         while let Some(located) = self.locate(position, limit)? {
             let place = Position::new(located.segment.index, located.offset);
@@ -46,10 +61,14 @@ impl Log {
             let frame = located.file.map()?.bytes(located.offset as usize..frame_end);
             let Some(frame) = frame.filter(|frame| head.payloads_are_intact(frame)) else { return Ok(Some(place)) };
             for entry in (0..head.runs()).map_while(|run| head.run(run)) {
-                visit(&entry, &frame[entry.payload()])?;
+                if entry.kind == RunKind::Command && !has_base {
+                    baseless.get_or_insert(place);
+                    continue;
+                }
+                has_base |= visit(&entry, &frame[entry.payload()])? == Leads::ToAWholeState;
             }
             position = Position::new(place.segment, place.offset + head.header.padded_bytes());
         }
-        Ok(None)
+        Ok(baseless.filter(|_| !has_base))
     }
 }

@@ -15,7 +15,7 @@ use crate::format::Position;
 use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
 use crate::format::queue::{Progress, QueueSnapshot};
 use crate::log::draft::FrameDraft;
-use crate::log::replay::{create_whole, is_there};
+use crate::log::replay::{Leads, create_whole, is_there};
 use crate::log::{Log, LogConfig, look_through};
 
 /// The log is compacted once so many bytes stand behind the snapshot, or four times as many as it has.
@@ -48,7 +48,7 @@ impl QueueLog {
         let start = Position::new(u32::MAX, u32::MAX);
         let (log, findings) = Log::open(environment.clone(), config, None, start)?;
         let mut replayed = Replayed { state: QueueState::new(start_sequence), fault: None };
-        let damage = log.replay(|entry, payload| replayed.visit(entry, payload))?;
+        let damage = log.replay(|entry, payload| Ok(replayed.visit(entry, payload)))?;
         let Replayed { state, fault } = replayed;
         let mut log = QueueLog { log, owed: Vec::new(), bytes: 0, bytes_max: 0 };
         // What stands behind the damage must not be replayed by the next open either.
@@ -113,12 +113,12 @@ struct Replayed {
 }
 
 impl Replayed {
-    fn visit(&mut self, entry: &RunEntry, payload: &[u8]) -> Result<()> {
+    fn visit(&mut self, entry: &RunEntry, payload: &[u8]) -> Leads {
         if self.fault.is_none() {
             let applied = self.apply(entry, payload);
             self.fault = applied.err().map(|error| error.message().to_owned());
         }
-        Ok(())
+        if entry.kind == RunKind::State { Leads::ToAWholeState } else { Leads::On }
     }
 
     fn apply(&mut self, entry: &RunEntry, payload: &[u8]) -> Result<()> {
