@@ -1,6 +1,6 @@
 /**
  * `npm run clients:compare`: the tests of the clients against `millrace serve` and against kinesis-local, one at a time; with
- * `-- --server NAME` against one of them. What came of each stands in `compared.json`, and `docs/compatibility.md` shows it.
+ * `-- --server NAME` against one of them, with `--client NAME` (`flink`) some of the tests alone. What came of each stands in `compared.json`, and `docs/compatibility.md` shows it.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { renderInto } from './table.js'
 
 const SERVERS = ['millrace', 'kinesis-local']
 /** The KPL is left out: it wants all services behind one authority, and kinesis-local has one of them. */
-const FILES = ['clients', 'flink', 'kcl', 'aws-kcl', 'lifion'].map((name) => `test/${name}.test.ts`)
+const CLIENTS = ['clients', 'flink', 'kcl', 'aws-kcl', 'lifion']
 /** In `clients.test.ts`, what meets a server of its own. */
 const LEFT_OUT = /application of boto3/
 /** The longest that all of it goes on for a server, in milliseconds. */
@@ -35,9 +35,10 @@ interface Report {
 }
 
 /** What a server's clients did, each test under its client and its name. */
-function outcomesWith(server: string): Map<string, Outcome> {
+function outcomesWith(server: string, clients: readonly string[]): Map<string, Outcome> {
   const file = join(mkdtempSync(join(tmpdir(), 'millrace-compare-')), 'report.json')
-  const vitest = ['vitest', 'run', ...FILES, '--maxWorkers', '1', '--reporter', 'default', '--reporter', 'json']
+  const files = clients.map((name) => `test/${name}.test.ts`)
+  const vitest = ['vitest', 'run', ...files, '--maxWorkers', '1', '--reporter', 'default', '--reporter', 'json']
   spawnSync('npx', [...vitest, '--outputFile', file], {
     cwd: root,
     env: { ...process.env, CLIENTS_SERVER: server },
@@ -70,10 +71,13 @@ function reasonOf(message: string): string {
 }
 
 function main(): void {
-  const { values } = parseArgs({ options: { server: { type: 'string', multiple: true } } })
+  const several = { type: 'string', multiple: true } as const
+  const { values } = parseArgs({ options: { server: several, client: several } })
+  const clients = values.client ?? CLIENTS
   const rows = new Map(loadCompared().map((row) => [`${row.client}\n${row.does}`, row.servers]))
   for (const server of values.server ?? SERVERS) {
-    for (const [name, outcome] of outcomesWith(server)) rows.set(name, { ...rows.get(name), [server]: outcome })
+    for (const [name, outcome] of outcomesWith(server, clients))
+      rows.set(name, { ...rows.get(name), [server]: outcome })
   }
   const compared: Compared[] = [...rows].map(([name, servers]) => {
     const [client = '', does = ''] = name.split('\n')

@@ -54,7 +54,7 @@ async function serveKinesisLocal({ tls, msMax }: ServeOptions): Promise<Server> 
     env,
     authority: tls ? local.certificate : undefined,
     propertiesFor: (client) => {
-      if (client === 'flink' && !tls) return `aws.endpoint=${local.url(tls)}\naws.region=us-east-1\n`
+      if (client === 'flink') return `aws.endpoint=${local.url(tls)}\naws.region=us-east-1\n`
       throw new Error('left out: all services of one client would have to be behind one authority')
     },
     javaEnv: () => ({ ...env, ...(tls && local.javaTrust()) }),

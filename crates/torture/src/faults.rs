@@ -81,3 +81,15 @@ fn one_fault(from: &Moment, script: &Script, fault: Fault, counts: &mut Counts) 
     }
     Ok(())
 }
+
+/// A failure that the disk has now and then.
+pub(crate) fn any_fault(random: &mut fastrand::Rng) -> Fault {
+    let errno = if random.bool() { EIO } else { ENOSPC };
+    let operation = match random.u32(..4) {
+        0 | 1 if errno == EIO => Operation::Sync,
+        2 => Operation::Allocate,
+        _ => Operation::Write,
+    };
+    let times = if random.bool() { 1 } else { u64::MAX };
+    Fault { operation, after: random.u64(..6), times, failure: Failure::Errno(errno) }
+}

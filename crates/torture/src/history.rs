@@ -13,8 +13,10 @@ use millrace::{
 };
 use tempfile::TempDir;
 
-use crate::disk::{EIO, ENOSPC, Failure, Fault, Operation, SimDisk, World};
-use crate::ledger::{Complaint, End, Intent, Ledger, must};
+use crate::disk::{Fault, Operation, SimDisk, World};
+use crate::faults::any_fault;
+use crate::ledger::{Complaint, End, Intent, Ledger, check, check_error, must};
+use crate::queues;
 use crate::room;
 use crate::state::StateOwner;
 
@@ -200,12 +202,6 @@ fn finish(disk: &SimDisk, ledger: Ledger, clock: &ManualClock, moments: &Mutex<V
     Life { moments, last, operations: operation, asked, failed, trace: disk.trace() }
 }
 
-/// An error may only come of a failure that was planned, and has a kind that says so.
-pub(crate) fn check_error(error: Error, disk: &SimDisk) -> Result<(), Complaint> {
-    let kinds = [Kind::Io, Kind::DiskFull, Kind::Poisoned, Kind::OutcomeUnknown];
-    if disk.failed() > 0 && kinds.contains(&error.kind()) { Ok(()) } else { Err(Complaint::Refused(error)) }
-}
-
 impl Player {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().expect("no panic holds it")
@@ -216,8 +212,7 @@ impl Player {
         // The ledger is looked at by captures meanwhile: until this is through, the old one counts.
         let mut ledger = self.ledger().clone();
         match ledger.examine(&self.engine) {
-            Err(Complaint::Refused(error)) => return check_error(error, &self.disk).map(|()| Goes::ToItsEnd),
-            Err(broken) => return Err(broken),
+            Err(complaint) => return check(complaint, &self.disk).map(|()| Goes::ToItsEnd),
             Ok(log) => self.state = StateOwner::of(log),
         }
         for name in ledger.streams.keys() {
@@ -233,7 +228,8 @@ impl Player {
             return Ok(self.be_rough());
         }
         match self.random.u32(..100) {
-            0..34 => self.append(),
+            0..31 => self.append(),
+            31..34 => self.work(),
             34..40 => self.state.act(&self.engine, &self.disk, &self.ledger, &mut self.random),
             40..48 => self.flush(),
             48..51 => self.reshard(),
@@ -319,7 +315,7 @@ impl Player {
         };
         match changed {
             Err(error) if ![Kind::InvalidArgument, Kind::LimitExceeded].contains(&error.kind()) => {
-                check_error(error, &self.disk).map(|()| Goes::ToItsEnd)
+                self.after(Err::<(), _>(error))
             }
             Ok(_) | Err(_) => {
                 if let Some(told) = self.ledger().streams.get_mut(&name) {
@@ -332,7 +328,7 @@ impl Player {
 
     fn flush(&mut self) -> Result<Goes, Complaint> {
         let Some((_, stream)) = self.any_stream() else { return Ok(Goes::On) };
-        stream.flush().map_or_else(|error| check_error(error, &self.disk).map(|()| Goes::On), |()| Ok(Goes::On))
+        stream.flush().or_else(|error| check_error(error, &self.disk)).map(|()| Goes::On)
     }
 
     fn serve(&mut self, service: Service) -> Result<Goes, Complaint> {
@@ -385,7 +381,20 @@ impl Player {
             }
             self.streams.insert(name, stream.clone());
         }
+        if let Ok(stream) = &created
+            && self.random.bool()
+        {
+            return self.after(queues::create(stream, &self.ledger));
+        }
         self.after(created)
+    }
+
+    /// Somebody works on what a queue has; what was handed out before is not hidden any more.
+    fn work(&mut self) -> Result<Goes, Complaint> {
+        let Some((_, stream)) = self.any_stream() else { return Ok(Goes::On) };
+        self.pass_ms(queues::HIDDEN_MS);
+        let worked = queues::work(&stream, &self.ledger, &mut self.random);
+        worked.or_else(|complaint| check(complaint, &self.disk)).map(|()| Goes::On)
     }
 
     fn delete(&mut self) -> Result<Goes, Complaint> {
@@ -419,8 +428,7 @@ impl Player {
         let Some((_, stream)) = self.any_stream() else { return Ok(Goes::On) };
         let mut ledger = self.ledger().clone();
         match ledger.examine_records(&stream, End::Orderly) {
-            Err(Complaint::Refused(error)) => return self.after(Err::<(), _>(error)),
-            Err(broken) => return Err(broken),
+            Err(complaint) => return check(complaint, &self.disk).map(|()| Goes::ToItsEnd),
             Ok(()) => *self.ledger() = ledger,
         }
         Ok(Goes::On)
@@ -432,7 +440,7 @@ impl Player {
         let state = std::mem::take(&mut self.state);
         let state = self.random.bool().then_some(state);
         if let Err(error) = self.engine.close() {
-            return check_error(error, &self.disk).map(|()| Goes::ToItsEnd);
+            return self.after(Err::<(), _>(error));
         }
         let names: Vec<_> = self.ledger().streams.keys().cloned().collect();
         drop(state);
@@ -452,7 +460,7 @@ impl Player {
         let seed = self.random.u64(..);
         match room::open(&self.disk, &self.root, &self.clock, seed, self.segment_bytes_max) {
             Ok(engine) => self.engine = engine,
-            Err(error) => return check_error(error, &self.disk).map(|()| Goes::ToItsEnd),
+            Err(error) => return self.after(Err::<(), _>(error)),
         }
         self.examine()
     }
@@ -462,13 +470,14 @@ impl Player {
         match self.random.u32(..4) {
             0 if self.skew_ms == 0 => self.jump(),
             0 | 1 => self.jump_back(),
-            2 => self.disk.plan(self.random_fault()),
+            2 => self.disk.plan(any_fault(&mut self.random)),
             _ => self.disk.heal(),
         }
         Goes::On
     }
 
     fn jump(&mut self) {
+        self.ledger().clock_has_jumped = true;
         let reach = [10 * MINUTE_MS, 20 * HOUR_MS, YEAR_MS][self.random.usize(..3)];
         let far = i64::try_from(self.random.u64(1..reach)).expect("less than a year");
         self.skew_ms = if self.random.bool() { far } else { -far };
@@ -478,17 +487,5 @@ impl Player {
     fn jump_back(&mut self) {
         self.clock.set_wall_ms(self.clock.wall_ms().saturating_add_signed(-self.skew_ms));
         self.skew_ms = 0;
-    }
-
-    fn random_fault(&self) -> Fault {
-        let mut random = self.random.clone();
-        let errno = if random.bool() { EIO } else { ENOSPC };
-        let operation = match random.u32(..4) {
-            0 | 1 if errno == EIO => Operation::Sync,
-            2 => Operation::Allocate,
-            _ => Operation::Write,
-        };
-        let times = if random.bool() { 1 } else { u64::MAX };
-        Fault { operation, after: random.u64(..6), times, failure: Failure::Errno(errno) }
     }
 }

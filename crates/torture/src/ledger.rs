@@ -4,14 +4,16 @@
 //! sequence); one whose append is under way, or failed, has none, and may be there or not. Whatever is read must be a
 //! piece of that list without a hole: from where retention may have cut it, to where a crash may have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millrace::format::record::Records;
 use millrace::{
-    Engine, Error, Meaning, Position, ReaderOptions, Retention, StartAt, StateLog, Step, Stream, StreamConfig,
+    Engine, Error, Kind, Meaning, Position, ReaderOptions, Retention, StartAt, StateLog, Step, Stream, StreamConfig,
     StreamStatus, Visibility,
 };
 
+use crate::disk::SimDisk;
+use crate::queues::QueueLedger;
 use crate::shards::ShardLedger;
 use crate::state::StateLedger;
 
@@ -55,6 +57,8 @@ pub struct StreamLedger {
     sequence_max: u64,
     /// Its shards.
     pub shards: ShardLedger,
+    /// Its queue.
+    pub queue: QueueLedger,
     /// The shortest that the retention ever was.
     retention_ms_least: Option<u64>,
 }
@@ -84,6 +88,8 @@ pub struct Ledger {
     opens: u64,
     /// How much time has truly passed, in milliseconds.
     pub true_ms: u64,
+    /// Whether the wall clock has ever jumped.
+    pub clock_has_jumped: bool,
     /// The worst end since the store was examined last.
     pub end: End,
 }
@@ -129,6 +135,17 @@ impl std::fmt::Display for Complaint {
     }
 }
 
+/// An error may only come of a failure that was planned, and has a kind that says so.
+pub(crate) fn check_error(error: Error, disk: &SimDisk) -> Result<(), Complaint> {
+    let kinds = [Kind::Io, Kind::DiskFull, Kind::Poisoned, Kind::OutcomeUnknown];
+    if disk.failed() > 0 && kinds.contains(&error.kind()) { Ok(()) } else { Err(Complaint::Refused(error)) }
+}
+
+/// The same of what may be broken too.
+pub(crate) fn check(complaint: Complaint, disk: &SimDisk) -> Result<(), Complaint> {
+    if let Complaint::Refused(error) = complaint { check_error(error, disk) } else { Err(complaint) }
+}
+
 /// Complains where a condition does not hold.
 macro_rules! must {
     ($holds:expr, $($complaint:tt)+) => {
@@ -153,7 +170,8 @@ impl Ledger {
         self.id_max = self.id_max.max(id);
         let retention_ms_least = config.retention.ms();
         let (records, shards) = (Vec::new(), ShardLedger::default());
-        let stream = StreamLedger { id, config, records, sequence_max: 0, shards, retention_ms_least };
+        let queue = QueueLedger::default();
+        let stream = StreamLedger { id, config, records, sequence_max: 0, shards, queue, retention_ms_least };
         self.streams.insert(name.to_owned(), stream);
         self.intent = None;
     }
@@ -234,14 +252,18 @@ impl Ledger {
                 must!(cut && end >= End::Torn, "{end:?}, and recovery finds: {finding}");
             }
             self.examine_records(&stream, end)?;
+            if let Some(told) = self.streams.get_mut(&name) {
+                told.queue.examine(&stream, end)?;
+            }
             let findings = stream.verify(|_, _| true)?.findings;
             must!(findings.is_empty(), "{name}: verification finds {findings:?}");
             self.durable(&name, Position::new(u32::MAX, u32::MAX));
         }
         let state = self.state.examine(engine, end)?;
         for warning in engine.warnings() {
+            let of_a_cut = ["cut that may have been acknowledged", "before a part of its log was lost"];
             let tolerable = warning.contains("expiry is paused")
-                || (end >= End::Torn && warning.contains("cut that may have been acknowledged"));
+                || (end >= End::Torn && of_a_cut.iter().any(|cut| warning.contains(cut)));
             must!(tolerable, "{end:?}, and the engine warns: {warning}");
         }
         Ok(state)
@@ -339,6 +361,20 @@ impl Ledger {
     }
 }
 
+/// The number of a record, by its data.
+pub(crate) fn number_of(data: &[u8]) -> u64 {
+    data.first_chunk().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The numbers of all records that a stream has.
+///
+/// # Errors
+/// What does not follow from what was told of it.
+pub(crate) fn numbers_in(stream: &Stream, ledger: &Ledger) -> Result<BTreeSet<u64>, Complaint> {
+    let told = ledger.streams.get(stream.name()).map_or(&[][..], |told| &told.records);
+    Ok(read(stream, None, told)?.into_iter().map(|record| record.number).collect())
+}
+
 /// Reads a shard or the whole stream; each record must be one that was told, byte for byte, and in order.
 fn read(stream: &Stream, shard: Option<u32>, told: &[Told]) -> Result<Vec<Read>, Complaint> {
     let name = stream.name();
@@ -351,8 +387,7 @@ fn read(stream: &Stream, shard: Option<u32>, told: &[Told]) -> Result<Vec<Read>,
             let payload = chunk.payload(run)?;
             let before = read.len();
             for (sequence, record) in (run.first_sequence..).zip(Records::new(payload)) {
-                let number = record.data.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-                let told = number.and_then(|number| by_number.get(&number));
+                let told = by_number.get(&number_of(record.data));
                 let Some(told) = told else {
                     let what = format!("{name}: at {sequence} stands a record that nobody wrote, or that was gone");
                     return Err(Complaint::Broken(what));

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 use millrace::{Engine, Error, Position, StateLog, StatePart};
 
 use crate::disk::SimDisk;
-use crate::history::{Goes, check_error};
-use crate::ledger::{Complaint, End, Ledger, data_of, must};
+use crate::history::Goes;
+use crate::ledger::{Complaint, End, Ledger, check, check_error, data_of, must};
 
 /// How long steps are, in bytes, by their number: some of a segment hold many, some only few.
 const STEP_BYTES: [usize; 5] = [10, 300, 200_000, 5_000, 450_000];
@@ -131,15 +131,14 @@ impl StateOwner {
                 return if disk.failed() > 0 { Ok(Goes::ToItsEnd) } else { self.open(engine, disk, ledger) };
             }
         };
-        done.map_or_else(|error| check_error(error, disk).map(|()| Goes::On), |()| Ok(Goes::On))
+        done.or_else(|error| check_error(error, disk)).map(|()| Goes::On)
     }
 
     fn open(&mut self, engine: &Engine, disk: &SimDisk, ledger: &Mutex<Ledger>) -> Result<Goes, Complaint> {
         // The ledger is looked at by captures meanwhile: until this is through, the old one counts.
         let mut told = locked(ledger).state.clone();
         match told.open(engine, End::Orderly) {
-            Err(Complaint::Refused(error)) => return check_error(error, disk).map(|()| Goes::ToItsEnd),
-            Err(broken) => return Err(broken),
+            Err(complaint) => return check(complaint, disk).map(|()| Goes::ToItsEnd),
             Ok(log) => *self = StateOwner::of(Some(log)),
         }
         locked(ledger).state = told;
