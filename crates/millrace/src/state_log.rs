@@ -2,7 +2,8 @@
 //! stream's, in a directory of their own. The server keeps its tables in it. What the bytes mean, only their owner knows.
 //!
 //! Steps are appended before they are applied, and acknowledged once they are durable. The log is compacted by a snapshot
-//! in several parts: a new segment begins with the first, and all before it goes once the last is durable.
+//! in several parts: a new segment begins with the first, and all before it goes once the last is durable. The keeper
+//! does what nobody waits for: it prepares and seals segments, and removes those that a snapshot has made void.
 //!
 //! Invariant: what is read back is all that was acknowledged, or an error. A queue's log that is damaged is gone back in;
 //! here, going back would give somebody what another was given already, and nobody would know.
@@ -27,9 +28,12 @@ pub(crate) const STATE_LOG: &str = "tables log";
 /// Where it stands in a store.
 pub(crate) const STATE_DIRECTORY: &str = "tables";
 /// The number that its segments bear: no stream, queue or control log has it.
-const STATE_LOG_ID: u64 = u64::MAX;
-/// The log is compacted once so many bytes stand behind the snapshot, or four times as many as it has.
-const COMPACTED_AFTER_BYTES: usize = 1 << 20;
+pub(crate) const STATE_LOG_ID: u64 = u64::MAX;
+/// The length of its segments, in bytes, after shorter ones at the beginning; the next one is written ahead.
+const SEGMENT_BYTES: u32 = 4 << 20;
+/// The log is compacted once so many bytes stand behind the snapshot, or four times as many as it has. Whoever asks
+/// meanwhile waits for that, so it is seldom.
+const COMPACTED_AFTER_BYTES: usize = 8 << 20;
 /// What a frame takes besides one payload, and the opening of a segment before it, in bytes.
 const FRAME_ROOM_BYTES: usize = 4_096;
 
@@ -108,8 +112,8 @@ impl StateLog {
         let _stays_open = self.engine.call()?;
         parts.iter().try_for_each(|part| check_bytes(part.len()))?;
         let total: usize = parts.iter().map(Vec::len).sum();
-        let first = write_snapshot(&self.log, parts)?;
-        self.log.trim(first)?;
+        let begins = write_snapshot(&self.log, parts)?;
+        self.engine.give_up_state_before(&self.log, begins);
         *self.growth.lock() = Growth { bytes: 0, bytes_max: COMPACTED_AFTER_BYTES.max(4 * total) };
         Ok(())
     }
@@ -142,7 +146,6 @@ fn write_snapshot(log: &Log, parts: Vec<Vec<u8>>) -> Result<Position> {
         log.append(&mut FrameDraft::of_state(&[(RunKind::State, part)]))?;
     }
     log.sync_all()?;
-    log.upkeep()?;
     Ok(begins)
 }
 
@@ -177,7 +180,11 @@ impl StateLog {
 }
 
 fn config(directory: PathBuf) -> LogConfig {
-    LogConfig::plain(STATE_LOG.to_owned(), directory, STATE_LOG_ID)
+    LogConfig {
+        segment_bytes_max: SEGMENT_BYTES,
+        prepared_bytes: u64::from(SEGMENT_BYTES),
+        ..LogConfig::plain(STATE_LOG.to_owned(), directory, STATE_LOG_ID)
+    }
 }
 
 fn damaged(what: &dyn std::fmt::Display) -> Error {

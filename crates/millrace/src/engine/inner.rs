@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
+use super::state_log::OpenState;
 use super::{OpenOptions, closed};
 use crate::capacity::{CapacityHistory, CapacityMode};
 use crate::channel::courier::Courier;
@@ -22,6 +23,7 @@ use crate::log::{Finding, Log, LogConfig, Tail, log_is_unused};
 use crate::queue::QueueInner;
 use crate::service::{Committer, Keeper, Upkeep};
 use crate::shard::ShardMap;
+use crate::state_log::STATE_LOG_ID;
 use crate::store::{Create, Store};
 use crate::stream::expiry::{DEFAULT_TOLERANCE_MS, ExpiryClock};
 use crate::stream::pack::Packer;
@@ -54,7 +56,7 @@ pub(crate) struct Inner {
     // Queues in use, by their ids.
     pub(super) queues: Mutex<BTreeMap<u64, Arc<QueueInner>>>,
     // The log of an application's state, while it is open.
-    pub(super) state_log: Mutex<Option<Arc<Log>>>,
+    pub(super) state_log: Mutex<Option<OpenState>>,
     pub(super) warnings: Mutex<Vec<String>>,
     /// What the retention of all streams goes by.
     pub expiry: Mutex<ExpiryClock>,
@@ -443,6 +445,9 @@ pub(crate) fn clean_tail(entry: &StreamEntry) -> Option<Tail> {
 /// The streams hold the engine and the keeper's thread asks it weakly, so it lives as long as a handle or a stream.
 impl Upkeep for Inner {
     fn upkeep(&self, stream: u64) {
+        if stream == STATE_LOG_ID {
+            return self.keep_state_log();
+        }
         let Some(stream) = self.streams.lock().get(&stream).cloned() else { return };
         if let Err(error) = stream.log.upkeep() {
             self.warn(format!("stream {}: {}", stream.name, error.message()));

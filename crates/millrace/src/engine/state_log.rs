@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use super::{Engine, Inner};
 use crate::error::{Error, Kind, Result};
+use crate::format::Position;
 use crate::log::replay::is_there;
-use crate::log::{Finding, Log};
-use crate::state_log::{self, STATE_DIRECTORY, StateLog, StatePart, state_remains};
+use crate::log::{Finding, Log, Servant};
+use crate::service::Keeper;
+use crate::state_log::{self, STATE_DIRECTORY, STATE_LOG, STATE_LOG_ID, StateLog, StatePart, state_remains};
 use crate::verify::verify_log;
 
 impl Engine {
@@ -55,7 +57,9 @@ impl Engine {
         let directory = state_directory(&inner.directory);
         let (log, findings) = state_log::open(&inner.environment, directory, &mut visit)?;
         findings.iter().for_each(|finding| inner.warn(finding.to_string()));
-        *open = Some(Arc::clone(&log));
+        let keeper: Arc<Keeper> = Arc::clone(&inner.keeper);
+        log.set_servant(keeper);
+        *open = Some(OpenState { log: Arc::clone(&log), begins: Position::default() });
         Ok(StateLog::new(Arc::clone(&inner), log))
     }
 
@@ -63,7 +67,7 @@ impl Engine {
     pub(crate) fn verify_state_log(&self) -> Result<Vec<Finding>> {
         let inner = self.check()?;
         let open = inner.state_log.lock();
-        if let Some(log) = open.clone() {
+        if let Some(log) = open.as_ref().map(|state| Arc::clone(&state.log)) {
             drop(open);
             return Ok(verify_log(&log, &mut |_, _| true)?.findings);
         }
@@ -78,19 +82,58 @@ pub(crate) fn state_directory(store: &Path) -> PathBuf {
     store.join(STATE_DIRECTORY)
 }
 
+/// The log of a state that is in use.
+#[derive(Debug)]
+pub(super) struct OpenState {
+    log: Arc<Log>,
+    /// Where its last snapshot begins, as far as this process wrote one: all before it is void.
+    begins: Position,
+}
+
+impl OpenState {
+    /// Ends it. Nothing is at its files any more once this returns.
+    fn close(self) -> Result<()> {
+        self.log.close()?;
+        self.log.seal_all()?;
+        self.log.trim(self.begins).map(|_removed| ())
+    }
+}
+
 impl Inner {
+    /// Lets the keeper remove what stands before a snapshot that is durable.
+    pub fn give_up_state_before(&self, log: &Arc<Log>, begins: Position) {
+        if let Some(open) = self.state_log.lock().as_mut().filter(|open| Arc::ptr_eq(&open.log, log)) {
+            open.begins = begins;
+        }
+        self.keeper.wants_upkeep(STATE_LOG_ID);
+    }
+
+    /// Prepares and seals, and removes what is void.
+    pub(super) fn keep_state_log(&self) {
+        let Some(log) = self.state_log.lock().as_ref().map(|open| Arc::clone(&open.log)) else { return };
+        let kept = log.upkeep().and_then(|()| {
+            // Under the lock nobody opens the log anew, whose files these would be then.
+            let open = self.state_log.lock();
+            let open = open.as_ref().filter(|open| Arc::ptr_eq(&open.log, &log));
+            open.map_or(Ok(0), |open| open.log.trim(open.begins))
+        });
+        if let Err(error) = kept {
+            self.warn(format!("{STATE_LOG}: {}", error.message()));
+        }
+    }
+
     /// Ends the log of a state whose handle is dropped.
     pub fn let_go_of_state_log(&self, log: &Arc<Log>) {
         let mut open = self.state_log.lock();
-        if open.take_if(|held| Arc::ptr_eq(held, log)).is_some() {
+        if let Some(held) = open.take_if(|held| Arc::ptr_eq(&held.log, log)) {
             // What was acknowledged is durable; the next open recovers the rest.
-            let _recovered_at_the_next_open = log.close();
+            let _recovered_at_the_next_open = held.close();
         }
     }
 
     /// Ends the log of a state that is still open.
     pub(super) fn close_state_log(&self) -> Result<()> {
-        let log = self.state_log.lock().take();
-        log.map_or(Ok(()), |log| log.close().map(|_tail| ()))
+        let mut open = self.state_log.lock();
+        open.take().map_or(Ok(()), OpenState::close)
     }
 }
