@@ -25,7 +25,6 @@ async function openLeases(bench: Bench): Promise<OpenContest> {
   const { millrace, remove } = await openFresh(bench, 'leases')
   const server = await millrace.serve({ port: 0, log: 'off' })
   const { host } = new URL(server.url)
-  const send = (requests: string[]) => bench.limits.pacedRequests(host, requests, CONNECTIONS, 1_000_000 / PER_SECOND)
   bench.limits.pacedRequests(host, makeLeases(), 1, 0)
   const counters = Array.from({ length: LEASES }, () => 0)
   const file = bench.workspace.path('leases.limit')
@@ -36,7 +35,8 @@ async function openLeases(bench: Bench): Promise<OpenContest> {
   }
   const renewals = () => {
     const requests = Array.from({ length: calls }, (_, call) => renewal(counters, call % LEASES))
-    return send(requests).map((ns) => ns / 1000)
+    const ns = bench.limits.pacedRequests(host, requests, CONNECTIONS, 1_000_000 / PER_SECOND)
+    return ns.map((each) => each / 1000)
   }
   const [median, p99] = percentileSides({
     name: 'UpdateItem on a condition, 1,000 a second over the wire, synced',

@@ -107,7 +107,5 @@ async function serveMillrace({ tls, msMax }: ServeOptions): Promise<Server> {
 function evaluated(lines: string): NodeJS.ProcessEnv {
   const { status, stdout, stderr } = spawnSync('sh', ['-ec', `${lines}\nenv -0`], { encoding: 'utf8' })
   if (status !== 0 || stderr !== '') throw new Error(`the lines of millrace env: ${stderr}`)
-  return Object.fromEntries(
-    stdout.split('\0').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]),
-  )
+  return Object.fromEntries([...stdout.matchAll(/([^=\0]+)=([^\0]*)\0/g)].map(([, name, value]) => [name, value]))
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::disk::{Fault, Operation, SimDisk, World};
 use crate::faults::any_fault;
-use crate::ledger::{Complaint, End, Intent, Ledger, check, check_error, must};
+use crate::ledger::{Complaint, End, Intent, Ledger, check, check_error, locked, must};
 use crate::queues;
 use crate::room;
 use crate::state::StateOwner;
@@ -135,7 +135,7 @@ pub fn live(from: Moment, script: &Script) -> Result<Life, Complaint> {
     let on_capture = {
         let (clock, ledger, moments) = (Arc::clone(&clock), Arc::clone(&ledger), Arc::clone(&moments));
         move |world, operation| {
-            let ledger = ledger.lock().expect("no panic holds it").clone();
+            let ledger = locked(&ledger).clone();
             let wall_ms = clock.wall_ms();
             let moment = Moment { world, ledger, wall_ms, operation, has_failed: false, has_failed_to_sync: false };
             moments.lock().expect("no panic holds it").push(moment);
@@ -155,7 +155,7 @@ pub fn live(from: Moment, script: &Script) -> Result<Life, Complaint> {
         Ok(engine) => engine,
         Err(error) => {
             check_error(error, &disk)?;
-            let ledger = ledger.lock().expect("no panic holds it").clone();
+            let ledger = locked(&ledger).clone();
             return Ok(finish(&disk, ledger, &clock, &moments));
         }
     };
@@ -204,7 +204,7 @@ fn finish(disk: &SimDisk, ledger: Ledger, clock: &ManualClock, moments: &Mutex<V
 
 impl Player {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("no panic holds it")
+        locked(&self.ledger)
     }
 
     /// Holds the store, just opened, against the ledger.

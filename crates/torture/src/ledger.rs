@@ -5,6 +5,7 @@
 //! piece of that list without a hole: from where retention may have cut it, to where a crash may have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
 
 use millrace::format::record::Records;
 use millrace::{
@@ -92,6 +93,11 @@ pub struct Ledger {
     pub clock_has_jumped: bool,
     /// The worst end since the store was examined last.
     pub end: End,
+}
+
+/// The ledger, which captures look at too.
+pub(crate) fn locked(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().expect("no panic holds it")
 }
 
 /// The key of a record.
@@ -361,7 +367,7 @@ impl Ledger {
     }
 }
 
-/// The number of a record, by its data.
+/// The number that stands first in the data of a record, and of what else [`data_of`] has made.
 pub(crate) fn number_of(data: &[u8]) -> u64 {
     data.first_chunk().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes))
 }

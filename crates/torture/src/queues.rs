@@ -2,13 +2,13 @@
 //! out each record of the stream that was not acknowledged, and none that was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 use millrace::{
     Commit, DeadLetters, Durability, Error, Kind, Message, QueueConfig, QueueOptions, QueueStart, Receive, Stream,
 };
 
-use crate::ledger::{Complaint, End, Ledger, must, number_of, numbers_in};
+use crate::ledger::{Complaint, End, Ledger, locked, must, number_of, numbers_in};
 
 /// How the queue of a stream is called.
 const QUEUE: &str = "work";
@@ -148,8 +148,4 @@ fn put(ledger: &Mutex<Ledger>, stream: &str, queue: QueueLedger) {
     if let Some(told) = locked(ledger).streams.get_mut(stream) {
         told.queue = queue;
     }
-}
-
-fn locked(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().expect("no panic holds it")
 }

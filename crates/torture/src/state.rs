@@ -1,13 +1,13 @@
 //! What was told of the log of an application's state, and what must be true of it because of it. The state is how many
 //! steps were taken: a step bears its number, and a snapshot says how many there were before it.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 use millrace::{Engine, Error, Position, StateLog, StatePart};
 
 use crate::disk::SimDisk;
 use crate::history::Goes;
-use crate::ledger::{Complaint, End, Ledger, check, check_error, data_of, must};
+use crate::ledger::{Complaint, End, Ledger, check, check_error, data_of, locked, must, number_of};
 
 /// How long steps are, in bytes, by their number: some of a segment hold many, some only few.
 const STEP_BYTES: [usize; 5] = [10, 300, 200_000, 5_000, 450_000];
@@ -146,17 +146,13 @@ impl StateOwner {
     }
 }
 
-fn locked(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().expect("no panic holds it")
-}
-
 /// How many steps there are with the next part of the log; or what is wrong with it.
 fn take(count: u64, part: &StatePart) -> Result<u64, String> {
     match part {
         StatePart::Steps(steps) if *steps == step_of(count) => Ok(count + 1),
         StatePart::Steps(steps) => Err(format!("expected step {count}, got {} other bytes", steps.len())),
         StatePart::Snapshot(parts) => {
-            let told = parts.first().and_then(|part| part.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            let told = parts.first().map_or(0, |part| number_of(part));
             let is_whole = *parts == snapshot_of(told, parts.len() as u64);
             // What stands before a snapshot leads to it, if anything of it is shown.
             if is_whole && (count == 0 || count == told) {

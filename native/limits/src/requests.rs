@@ -26,15 +26,15 @@ pub fn paced_requests(
     interval_us: u32,
 ) -> napi::Result<Float64Array> {
     let connections = connections as usize;
-    let open = || (0..connections).map(|_| connect(&address)).collect::<Result<Vec<_>>>();
-    let open = open()?;
+    let streams = (0..connections).map(|_| connect(&address)).collect::<Result<Vec<_>>>()?;
     // All threads run by the time that the first request is due.
     let begun = monotonic_ns() + 20e6;
     let due = |call: usize| begun + f64::from(interval_us) * 1e3 * f64::from(u32::try_from(call).unwrap_or(u32::MAX));
     let took = thread::scope(|scope| {
         let requests = &requests;
-        let threads: Vec<_> = (0..connections)
-            .zip(open)
+        let threads: Vec<_> = streams
+            .into_iter()
+            .enumerate()
             .map(|(connection, stream)| {
                 scope.spawn(move || {
                     let mut stream = BufReader::new(stream);

@@ -58,7 +58,7 @@ async function run(session: Session, options: EnvOptions): CommandResult {
   const { tell, as } = CLIENTS[options.client]
   const values = tell(options, authority)
   if (session.json) return session.out.json(values)
-  if (as === 'shell' && Object.hasOwn(values, JAVA_OPTIONS)) session.out.line(madeKeyStore(authority))
+  if (Object.hasOwn(values, JAVA_OPTIONS)) session.out.line(madeKeyStore(authority))
   const line = as === 'shell' ? exported : property
   for (const [name, value] of Object.entries(values)) session.out.line(line(name, value))
 }
