@@ -4,7 +4,7 @@
 //! sequence); one whose append is under way, or failed, has none, and may be there or not. Whatever is read must be a
 //! piece of that list without a hole: from where retention may have cut it, to where a crash may have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use millrace::format::record::Records;
@@ -13,6 +13,7 @@ use millrace::{
     StreamStatus, Visibility,
 };
 
+use crate::channels::ChannelLedger;
 use crate::disk::SimDisk;
 use crate::queues::QueueLedger;
 use crate::shards::ShardLedger;
@@ -60,6 +61,8 @@ pub struct StreamLedger {
     pub shards: ShardLedger,
     /// Its queue.
     pub queue: QueueLedger,
+    /// Its channel.
+    pub channel: ChannelLedger,
     /// The shortest that the retention ever was.
     retention_ms_least: Option<u64>,
 }
@@ -85,7 +88,8 @@ pub struct Ledger {
     /// What is under way.
     pub intent: Option<Intent>,
     id_max: u64,
-    numbers: u64,
+    /// The sizes of all records that were ever appended, by their numbers.
+    pub sizes: Vec<usize>,
     opens: u64,
     /// How much time has truly passed, in milliseconds.
     pub true_ms: u64,
@@ -176,8 +180,8 @@ impl Ledger {
         self.id_max = self.id_max.max(id);
         let retention_ms_least = config.retention.ms();
         let (records, shards) = (Vec::new(), ShardLedger::default());
-        let queue = QueueLedger::default();
-        let stream = StreamLedger { id, config, records, sequence_max: 0, shards, queue, retention_ms_least };
+        let (queue, channel) = (QueueLedger::default(), ChannelLedger::default());
+        let stream = StreamLedger { id, config, records, sequence_max: 0, shards, queue, channel, retention_ms_least };
         self.streams.insert(name.to_owned(), stream);
         self.intent = None;
     }
@@ -205,8 +209,8 @@ impl Ledger {
     /// Notes that records of these sizes are about to be appended; returns them with their keys.
     pub fn append(&mut self, name: &str, sizes: &[usize]) -> Vec<(String, Vec<u8>)> {
         let at_ms = self.true_ms;
-        let first = self.numbers;
-        self.numbers += sizes.len() as u64;
+        let first = self.sizes.len() as u64;
+        self.sizes.extend(sizes);
         let stream = self.streams.get_mut(name).expect("it is there");
         let numbered = (first..).zip(sizes.iter().copied());
         let told =
@@ -260,6 +264,8 @@ impl Ledger {
             self.examine_records(&stream, end)?;
             if let Some(told) = self.streams.get_mut(&name) {
                 told.queue.examine(&stream, end)?;
+                let places = told.records.iter().filter_map(|record| Some((record.number, record.place?.1)));
+                told.channel.examine(&stream, engine.directory(), &self.sizes, &places.collect())?;
             }
             let findings = stream.verify(|_, _| true)?.findings;
             must!(findings.is_empty(), "{name}: verification finds {findings:?}");
@@ -372,13 +378,13 @@ pub(crate) fn number_of(data: &[u8]) -> u64 {
     data.first_chunk().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// The numbers of all records that a stream has.
+/// The sequences of all records that a stream has, by their numbers.
 ///
 /// # Errors
 /// What does not follow from what was told of it.
-pub(crate) fn numbers_in(stream: &Stream, ledger: &Ledger) -> Result<BTreeSet<u64>, Complaint> {
+pub(crate) fn sequences_in(stream: &Stream, ledger: &Ledger) -> Result<BTreeMap<u64, u64>, Complaint> {
     let told = ledger.streams.get(stream.name()).map_or(&[][..], |told| &told.records);
-    Ok(read(stream, None, told)?.into_iter().map(|record| record.number).collect())
+    Ok(read(stream, None, told)?.into_iter().map(|record| (record.number, record.sequence)).collect())
 }
 
 /// Reads a shard or the whole stream; each record must be one that was told, byte for byte, and in order.

@@ -8,7 +8,7 @@ use millrace::{
     Commit, DeadLetters, Durability, Error, Kind, Message, QueueConfig, QueueOptions, QueueStart, Receive, Stream,
 };
 
-use crate::ledger::{Complaint, End, Ledger, locked, must, number_of, numbers_in};
+use crate::ledger::{Complaint, End, Ledger, locked, must, number_of, sequences_in};
 
 /// How the queue of a stream is called.
 const QUEUE: &str = "work";
@@ -121,7 +121,7 @@ pub fn work(stream: &Stream, ledger: &Mutex<Ledger>, random: &mut fastrand::Rng)
         messages.iter().map(|message| Ok(number_of(message.data()?))).collect::<Result<Vec<_>, Error>>()?;
     // Captures look at the ledger while this reads.
     let as_told = locked(ledger).clone();
-    let readable = numbers_in(stream, &as_told)?;
+    let readable = sequences_in(stream, &as_told)?.into_keys().collect();
     let mut checked = told();
     let clock_has_jumped = locked(ledger).clock_has_jumped;
     checked.check(name, &readable, &handed_out, clock_has_jumped)?;

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use millrace::{Engine, Error, Position, StateLog, StatePart};
 
 use crate::disk::SimDisk;
-use crate::history::Goes;
 use crate::ledger::{Complaint, End, Ledger, check, check_error, data_of, locked, must, number_of};
+use crate::player::Goes;
 
 /// How long steps are, in bytes, by their number: some of a segment hold many, some only few.
 const STEP_BYTES: [usize; 5] = [10, 300, 200_000, 5_000, 450_000];
