@@ -68,11 +68,10 @@ const java: Client = {
   },
 }
 
-/** In clear text alone: see `rust/Cargo.toml`. */
 const rust: Client = {
   name: 'Rust',
   id: 'rust',
-  withTls: false,
+  withTls: true,
   prepare() {
     const sources = ['rust/Cargo.toml', 'rust/Cargo.lock', 'rust/src/main.rs']
     const built = install('rust', here, sources, (folder) => {

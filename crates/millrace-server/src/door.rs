@@ -27,7 +27,7 @@ use crate::answer::{AnswerBody, JSON, with_body, xml};
 use crate::behind::{
     Answered, Asked, Head, Taken, take_for_cloudwatch, take_for_dynamodb, take_for_kinesis, take_query,
 };
-use crate::body::Room;
+use crate::body::{ReadBody, Room};
 use crate::options::Credentials;
 use crate::service::Service;
 
@@ -101,31 +101,37 @@ impl Door {
     /// Finds the service that a request is for. Kinesis comes last: it takes, or refuses, what is left.
     async fn post(&self, parts: &Parts, request_id: &str, body: Incoming) -> Response<AnswerBody> {
         let head = Head::of(parts, request_id);
-        let read = match self.room.read(body).await {
-            Ok(read) => read,
-            Err(error) => return head.refusal(&error),
-        };
-        let bytes = read.bytes.clone();
+        let body = self.room.read(body).await;
         if let Some(asked) = take_for_cloudwatch(&head) {
-            return self.ask(parts, Ok(asked), bytes).await;
+            return self.ask(parts, Ok(asked), body).await;
         }
         if let Some(taken) = take_for_dynamodb(&head) {
-            return self.ask(parts, taken, bytes).await;
+            return self.ask(parts, taken, body).await;
         }
         if let Some(asked) = take_query(&head) {
-            return self.ask(parts, Ok(asked), bytes).await;
+            return self.ask(parts, Ok(asked), body).await;
         }
-        self.ask(parts, take_for_kinesis(&head, &read.bytes), bytes).await
+        self.ask(parts, take_for_kinesis(&head, &body), body).await
     }
 
-    /// Lets in a request that a service has taken, and counts what it is answered with.
-    async fn ask<A: Asked>(&self, parts: &Parts, taken: Taken<A>, body: Bytes) -> Response<AnswerBody> {
+    /// Lets in a request that a service has taken, and counts what it is answered with. One whose body could not be read
+    /// is refused in the words of that service, and not counted.
+    async fn ask<A: Asked>(
+        &self,
+        parts: &Parts,
+        taken: Taken<A>,
+        body: Result<ReadBody, ServiceError>,
+    ) -> Response<AnswerBody> {
         let asked = match taken {
             Ok(asked) => asked,
             Err(response) => return *response,
         };
+        let read = match body {
+            Ok(read) => read,
+            Err(error) => return asked.refused(&error).response,
+        };
         let started = Instant::now();
-        let Answered { operation, format, response } = match self.let_in(parts, asked.scopes(), body) {
+        let Answered { operation, format, response } = match self.let_in(parts, asked.scopes(), read.bytes.clone()) {
             Ok(body) => asked.answered(&self.service, body).await,
             Err(error) => asked.refused(&error),
         };

@@ -88,8 +88,9 @@ impl Service {
     /// What happened since the server started, what happens in the streams, and what clients put, as Prometheus reads it.
     pub fn metrics(&self, with_shards: bool) -> String {
         let mut text = self.counters.text();
+        let streams = if with_shards { self.engine.metrics() } else { self.engine.metrics_without_shards() };
         // A store that is being closed has no figures left.
-        prometheus::write(&self.engine.metrics().unwrap_or_default(), with_shards, &mut text);
+        prometheus::write(&streams.unwrap_or_default(), with_shards, &mut text);
         prometheus::write_channels(&self.engine.list_channels().unwrap_or_default(), &mut text);
         self.custom_metrics.write(&mut text);
         text

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use crate::engine::Inner;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
+use crate::format::frame::{RunEntry, RunKind};
 use crate::format::part::Part;
 use crate::format::{FRAME_BYTES_MAX, Position};
 use crate::log::draft::FrameDraft;
 use crate::log::remains::{Known, Remains};
-use crate::log::replay::{Leads, create_whole, is_there};
+use crate::log::replay::{Leads, create_whole, is_there, refuse_newer_kind};
 use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 use crate::sync::Mutex;
 
@@ -159,7 +159,7 @@ pub(crate) fn open(
     if !is_there(environment, &config.directory)? {
         create_whole(environment, &config)?;
     }
-    look_through(environment, &config, refuse_newer)?;
+    look_through(environment, &config, |entry, _payload| refuse_newer_kind("the log of the tables", entry))?;
     // All before the last snapshot was given up; where that is missing, the replay comes upon it.
     let start = Position::new(u32::MAX, u32::MAX);
     let (log, findings) = Log::open(environment.clone(), config, None, start)?;
@@ -233,18 +233,6 @@ impl Replayed {
         }
         self.parts.push(part.bytes);
         Ok((self.parts.len() == part.total as usize).then(|| std::mem::take(&mut self.parts)))
-    }
-}
-
-fn refuse_newer(entry: &RunEntry, _payload: &[u8]) -> Result<()> {
-    match entry.kind {
-        RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
-            let message = format!(
-                "the log of the tables holds a run of kind {kind}, which this build does not know; upgrade Millrace"
-            );
-            Err(Error::new(Kind::FormatNewer, message))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use millrace_kinesis::{ErrorName, Format, Operation, Schema, ServiceError};
 
 use super::{Answered, Asked, Head, OperationName, Taken, Target};
 use crate::answer::{AnswerBody, JSON, refusal, with_body, xml};
+use crate::body::ReadBody;
 use crate::door::not_the_protocol;
 use crate::service::{Call, Service};
 
@@ -26,8 +27,11 @@ pub(super) fn operations() -> Vec<OperationName> {
 }
 
 /// Takes a request: it has a body, one of the two content types, and names an operation. The service looks in this order.
-pub(crate) fn take(head: &Head<'_>, body: &[u8]) -> Taken<KinesisAsked> {
+/// Where the body could not be read, nothing else is said.
+pub(crate) fn take(head: &Head<'_>, body: &Result<ReadBody, ServiceError>) -> Taken<KinesisAsked> {
     let format = Format::of_content_type(head.content_type);
+    let unreadable = |error| Box::new(refusal(error, format.unwrap_or(Format::Json)));
+    let body = &*body.as_ref().map_err(unreadable)?.bytes;
     let operation = operation(&head.target);
     if body.is_empty() {
         // The service answers in CBOR to whoever does not say JSON.

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
-use millrace_kinesis::{Format, ServiceError};
+use millrace_kinesis::ServiceError;
 
-use crate::answer::{AnswerBody, refusal};
+use crate::answer::AnswerBody;
 use crate::service::Service;
 
 const TARGET: &str = "x-amz-target";
@@ -85,17 +85,6 @@ impl<'a> Head<'a> {
         let text = |name| text(&parts.headers, name).unwrap_or_default();
         let (content_type, target) = (text("content-type"), Target::of(text(TARGET)));
         Head { request_id, path: parts.uri.path(), content_type, target }
-    }
-
-    /// Refuses a request whose body could not be read, in what seems to be its protocol.
-    pub fn refusal(&self, error: &ServiceError) -> Response<AnswerBody> {
-        if let Some(asked) = take_for_cloudwatch(self) {
-            return asked.refused(error).response;
-        }
-        if let Some(asked) = take_query(self) {
-            return asked.refused(error).response;
-        }
-        refusal(error, Format::of_content_type(self.content_type).unwrap_or(Format::Json))
     }
 }
 

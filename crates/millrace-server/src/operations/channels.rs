@@ -233,8 +233,7 @@ pub(crate) fn name_of_arn<'r>(service: &Service, arn: &'r str) -> Result<&'r str
 
 /// The channel of a name, which must exist.
 pub(crate) fn report(service: &Service, name: &str) -> Result<ChannelReport, ServiceError> {
-    let channels = service.engine.list_channels().map_err(|error| of_engine(&error))?;
-    channels.into_iter().find(|report| report.channel.name == name).ok_or_else(|| not_found(service, name))
+    service.engine.channel_named(name).map_err(|error| of_channel(service, name, &error))
 }
 
 fn description(service: &Service, name: &str) -> Outcome {

@@ -34,7 +34,7 @@ pub(crate) async fn create(service: &Arc<Service>, request: &Structure) -> Outco
         return Err(invalid("StreamConfigurationList must name one stream."));
     };
     let open = service.whole_stream(service.stream_name(None, configuration.str("StreamARN"))?).await?;
-    if lookup(service, &name)?.is_some() {
+    if service.engine.queue_named(&name).is_ok() {
         let message = format!("Queue {name} under account {} already exists.", service.account);
         return Err(ServiceError::new(ErrorName::ResourceInUse, message));
     }
@@ -251,16 +251,10 @@ pub(crate) fn name_of_arn<'r>(service: &Service, arn: &'r str) -> Result<&'r str
     name.ok_or_else(|| not_found(service, arn.rsplit('/').next().unwrap_or_default()))
 }
 
-/// The queue of a name, and the name of its stream.
-fn lookup(service: &Service, name: &str) -> Result<Option<(String, QueueEntry)>, ServiceError> {
-    let queues = service.engine.list_queues().map_err(|error| of_engine(&error))?;
-    let found = queues.into_iter().find(|(_, queue)| queue.name == name);
-    Ok(found.map(|(stream, queue)| (stream.name, queue)))
-}
-
-/// The queue of a name, which must exist.
+/// The queue of a name, which must exist, and the name of its stream.
 pub(crate) fn entry(service: &Service, name: &str) -> Result<(String, QueueEntry), ServiceError> {
-    lookup(service, name)?.ok_or_else(|| not_found(service, name))
+    let found = service.engine.queue_named(name).map_err(|error| of_queue(service, name, &error))?;
+    Ok((found.0.name, found.1))
 }
 
 /// The queue that a request is about, open.

@@ -155,6 +155,31 @@ fn a_signature_is_wanted_by_each_and_must_be_for_it() {
 }
 
 #[test]
+fn a_body_that_is_too_long_is_refused_in_the_words_of_the_service_that_it_is_for() {
+    let bounds = Bounds { body_bytes: 4_096, ..Bounds::default() };
+    let endpoint = Endpoint::with(ServerOptions { bounds, ..unlimited() });
+    let refusal = |ask: Ask| {
+        let reply = endpoint.send(&Ask { body: vec![b' '; 5_000], ..ask });
+        assert_eq!(reply.status, 413, "{}", reply.text());
+        reply
+    };
+    let of_dynamodb = Ask::operation("PutItem", &json!({})).without("x-amz-target");
+    let of_dynamodb = of_dynamodb.with("x-amz-target", "DynamoDB_20120810.PutItem");
+    let told = refusal(of_dynamodb).text();
+    assert!(told.contains("\"com.amazon.coral.service#RequestEntityTooLargeException\""), "{told}");
+    let told = refusal(in_a_form("sts", "")).text();
+    assert!(told.contains("<Code>RequestEntityTooLarge</Code>"), "{told}");
+    is_error(
+        &refusal(in_json("PutMetricData", &json!({}))),
+        413,
+        "RequestEntityTooLarge",
+        "RequestEntityTooLargeException",
+    );
+    assert_eq!(refusal(Ask::operation("ListStreams", &json!({}))).error().1, "RequestEntityTooLargeException");
+    endpoint.stop();
+}
+
+#[test]
 fn whoever_calls_is_told_who_that_is() {
     let endpoint = Endpoint::with(ServerOptions { account: "123456789012".to_owned(), ..unlimited() });
     let reply = endpoint.send(&in_a_form("sts", "Action=GetCallerIdentity&Version=2011-06-15"));

@@ -220,7 +220,7 @@ impl Step for CreateChannel {
         validate_notes(&self.notes)?;
         self.config.validate()?;
         let entry = state.active(self.id)?;
-        if let Some(owner) = state.streams().find(|stream| stream.channel(&self.channel).is_ok()) {
+        if let Ok((owner, _)) = state.channel_named(&self.channel) {
             return Err(exists(&owner.name, &self.channel));
         }
         if entry.channels.len() >= CHANNELS_MAX {
@@ -238,6 +238,7 @@ impl Step for CreateChannel {
     fn apply(&self, state: &mut State) {
         let CreateChannel { id, channel_id, channel, created_ms, start_sequence, config, notes, tags } = self.clone();
         state.skip_to(channel_id + 1);
+        state.channel_owners.add(&channel, id);
         let entry =
             ChannelEntry { id: channel_id, name: channel, created_ms, config, notes, tags, delivered: start_sequence };
         state.valid(id).channels.push(entry);
@@ -348,6 +349,7 @@ impl Step for DeleteChannel {
     }
 
     fn apply(&self, state: &mut State) {
+        state.channel_owners.remove(&self.channel, self.id);
         state.valid(self.id).channels.retain(|channel| channel.name != self.channel);
     }
 }

@@ -13,9 +13,9 @@ use super::stream::StreamEntry;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
-use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
+use crate::format::frame::{RunEntry, RunKind};
 use crate::log::draft::FrameDraft;
-use crate::log::replay::{Leads, create_whole};
+use crate::log::replay::{Leads, create_whole, refuse_newer_kind};
 use crate::log::{Finding, Log, LogConfig, Meaning, look_through};
 
 /// The largest snapshot that is written, in bytes: it shares a frame with the segment's opening.
@@ -131,12 +131,7 @@ fn refuse_newer(entry: &RunEntry, payload: &[u8]) -> Result<()> {
     let decoded = match entry.kind {
         RunKind::State => State::from_snapshot(payload).map(drop),
         RunKind::Command => Command::decode(payload).map(drop),
-        RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
-            let message =
-                format!("the control log holds a run of kind {kind}, which this build does not know; upgrade Millrace");
-            Err(Error::new(Kind::FormatNewer, message))
-        }
-        RunKind::Opening | RunKind::Records | RunKind::ShardChange | RunKind::Other(_) => Ok(()),
+        _ => refuse_newer_kind("the control log", entry),
     };
     decoded.or_else(|error| if error.kind() == Kind::FormatNewer { Err(error) } else { Ok(()) })
 }

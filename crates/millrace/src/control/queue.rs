@@ -187,6 +187,7 @@ impl Step for CreateQueue {
     fn apply(&self, state: &mut State) {
         let CreateQueue { id, queue_id, queue, created_ms, start, start_sequence, config, tags } = self.clone();
         state.skip_to(queue_id + 1);
+        state.queue_owners.add(&queue, id);
         let entry =
             QueueEntry { id: queue_id, name: queue, created_ms, start, start_sequence, config, tags, policy: None };
         state.valid(id).queues.push(entry);
@@ -255,6 +256,7 @@ impl Step for DeleteQueue {
     }
 
     fn apply(&self, state: &mut State) {
+        state.queue_owners.remove(&self.queue, self.id);
         state.valid(self.id).queues.retain(|queue| queue.name != self.queue);
     }
 }
@@ -280,8 +282,9 @@ mod tests {
     use super::*;
     use crate::capacity::CapacityMode;
     use crate::control::command::Command;
-    use crate::control::command::tests::{check_golden, with_stream};
+    use crate::control::command::tests::{check_golden, create as create_stream, with_stream};
     use crate::control::settings::SetMode;
+    use crate::control::{DeleteStream, StreamRemoved};
 
     fn create(name: &str, queue_id: u64) -> Command {
         CreateQueue {
@@ -335,6 +338,30 @@ mod tests {
         assert_eq!(refusal(&state, delete), Kind::QueueNotFound);
         assert_eq!(refusal(&state, create("b", 7)), Kind::InvalidArgument);
         state.apply(&create("b", 8)).expect("its name is free");
+    }
+
+    #[test]
+    fn a_name_alone_finds_the_queue_of_the_oldest_stream_that_has_one() {
+        let of_orders = CreateQueue {
+            id: 2,
+            queue_id: 3,
+            queue: "work".into(),
+            created_ms: 5,
+            start: QueueStart::Latest,
+            start_sequence: 9,
+            config: QueueConfig::default(),
+            tags: Tags::new(),
+        };
+        let mut state = with_stream(&[create_stream("orders"), of_orders.into(), create("work", 4), create("wor", 5)]);
+        let found = |state: &State| state.queue_named("work").map(|(stream, queue)| (stream.id, queue.id));
+        assert_eq!(found(&state).expect("both have one"), (1, 4));
+        assert_eq!(State::from_snapshot(&state.to_snapshot()).expect("a state's own snapshot"), state);
+        state.apply(&DeleteQueue { id: 1, queue: "work".into() }.into()).expect("created");
+        assert_eq!(found(&state).expect("the other stream has one"), (2, 3));
+        state.apply(&DeleteStream { id: 2 }.into()).expect("created");
+        assert_eq!(found(&state).expect("until its files are gone"), (2, 3));
+        state.apply(&StreamRemoved { id: 2 }.into()).expect("deleted");
+        assert_eq!(found(&state).expect_err("none has one").kind(), Kind::QueueNotFound);
     }
 
     #[test]

@@ -5,17 +5,19 @@
 //! skip_serializing_if)`): older snapshots are read, states that do not use it keep their bytes, and an older version
 //! refuses what it does not know.
 //!
-//! Invariants: a name belongs to one stream at most, the index of names says exactly what the streams say, every
+//! Invariants: a name belongs to one stream at most, the indexes of names say exactly what the streams say, every
 //! configuration is valid, and every id is below the next one, which only grows: no id is given twice, so that the
 //! files of a removed stream are never taken for those of its successor. All maps are ordered: equal states have
 //! equal snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::account::AccountSettings;
+use super::channel::ChannelEntry;
 use super::command::{Command, undecodable};
+use super::queue::QueueEntry;
 use super::stream::{StreamEntry, StreamStatus};
 use crate::error::{Error, Kind, Result};
 
@@ -28,11 +30,35 @@ pub struct State {
     next_stream_id: u64,
     streams: BTreeMap<u64, StreamEntry>,
     ids_by_name: BTreeMap<String, u64>,
+    /// The streams that have a queue of a name.
+    pub(super) queue_owners: Owners,
+    /// The stream that has the channel of a name.
+    pub(super) channel_owners: Owners,
     /// What belongs to the store as a whole.
     pub(crate) account: AccountSettings,
 }
 
-/// A state as JSON. The index of names is derived, so it is not stored.
+/// Which streams have something of a name, by name and id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owners(BTreeSet<(String, u64)>);
+
+impl Owners {
+    /// The oldest stream that has something of this name.
+    fn of(&self, name: &str) -> Option<u64> {
+        let (found, id) = self.0.range((name.to_owned(), 0)..).next()?;
+        (found == name).then_some(*id)
+    }
+
+    pub fn add(&mut self, name: &str, id: u64) {
+        self.0.insert((name.to_owned(), id));
+    }
+
+    pub fn remove(&mut self, name: &str, id: u64) {
+        self.0.remove(&(name.to_owned(), id));
+    }
+}
+
+/// A state as JSON. The indexes of names are derived, so they are not stored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Snapshot<'a> {
@@ -55,6 +81,8 @@ impl Default for State {
             next_stream_id: 1,
             streams: BTreeMap::new(),
             ids_by_name: BTreeMap::new(),
+            queue_owners: Owners::default(),
+            channel_owners: Owners::default(),
             account: AccountSettings::default(),
         }
     }
@@ -112,6 +140,26 @@ impl State {
             return Err(Error::new(Kind::StreamNotFound, message));
         };
         self.active(*id)
+    }
+
+    /// The oldest stream with a queue of this name, in whatever status, and the queue.
+    ///
+    /// # Errors
+    /// `QueueNotFound`.
+    pub fn queue_named(&self, name: &str) -> Result<(&StreamEntry, &QueueEntry)> {
+        let owner = self.queue_owners.of(name).ok_or_else(|| unknown("queue", name, Kind::QueueNotFound))?;
+        let entry = self.stream(owner)?;
+        Ok((entry, entry.queue(name)?))
+    }
+
+    /// The stream with the channel of this name, in whatever status, and the channel.
+    ///
+    /// # Errors
+    /// `ChannelNotFound`.
+    pub fn channel_named(&self, name: &str) -> Result<(&StreamEntry, &ChannelEntry)> {
+        let owner = self.channel_owners.of(name).ok_or_else(|| unknown("channel", name, Kind::ChannelNotFound))?;
+        let entry = self.stream(owner)?;
+        Ok((entry, entry.channel(name)?))
     }
 
     /// Judges a command against this state, before it is made durable. What passes can be applied.
@@ -193,6 +241,8 @@ impl State {
     pub(super) fn insert(&mut self, entry: StreamEntry) {
         self.next_stream_id = self.next_stream_id.max(entry.id + 1);
         self.ids_by_name.insert(entry.name.clone(), entry.id);
+        entry.queues.iter().for_each(|queue| self.queue_owners.add(&queue.name, entry.id));
+        entry.channels.iter().for_each(|channel| self.channel_owners.add(&channel.name, entry.id));
         self.streams.insert(entry.id, entry);
     }
 
@@ -200,6 +250,8 @@ impl State {
     pub(super) fn remove(&mut self, id: u64) {
         let entry = self.streams.remove(&id).expect("the command was validated");
         self.ids_by_name.remove(&entry.name);
+        entry.queues.iter().for_each(|queue| self.queue_owners.remove(&queue.name, id));
+        entry.channels.iter().for_each(|channel| self.channel_owners.remove(&channel.name, id));
     }
 
     /// Takes in an entry of a snapshot, which may come from a damaged file.
@@ -221,6 +273,10 @@ impl State {
         };
         Err(damaged(&fault))
     }
+}
+
+fn unknown(noun: &str, name: &str, kind: Kind) -> Error {
+    Error::new(kind, format!("expected the name of a {noun} of this store, got {name:?}"))
 }
 
 fn damaged(fault: &str) -> Error {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Engine, Inner, StreamSummary, closed, summary_of};
 use crate::channel::Destination;
 use crate::channel::courier::{Deliveries, DeliveryFailure};
-use crate::control::{ChannelEntry, StreamStatus};
+use crate::control::{ChannelEntry, StreamEntry, StreamStatus};
 use crate::error::Result;
 
 /// A channel in a list.
@@ -29,16 +29,22 @@ impl Engine {
     pub fn list_channels(&self) -> Result<Vec<ChannelReport>> {
         let inner = self.check()?;
         let journal = inner.journal.lock();
-        let report = |entry| {
-            let courier = &inner.courier;
-            move |channel: &ChannelEntry| ChannelReport {
-                stream: summary_of(entry),
-                channel: channel.clone(),
-                failure: courier.failure(channel.id),
-                deliveries: courier.deliveries(channel.id),
-            }
-        };
-        Ok(journal.state().streams().flat_map(|entry| entry.channels.iter().map(report(entry))).collect())
+        let mut reports = Vec::new();
+        for entry in journal.state().streams() {
+            reports.extend(entry.channels.iter().map(|channel| inner.report_of(entry, channel)));
+        }
+        Ok(reports)
+    }
+
+    /// The channel of this name.
+    ///
+    /// # Errors
+    /// `ChannelNotFound`, `Closed`.
+    pub fn channel_named(&self, name: &str) -> Result<ChannelReport> {
+        let inner = self.check()?;
+        let journal = inner.journal.lock();
+        let (entry, channel) = journal.state().channel_named(name)?;
+        Ok(inner.report_of(entry, channel))
     }
 
     /// Delivers the records of all channels there, in a thread of the engine's own, until the engine is closed or told
@@ -93,6 +99,15 @@ impl Inner {
         let journal = self.journal.lock();
         let usable = journal.state().streams().filter(|entry| entry.status == StreamStatus::Active);
         usable.flat_map(|entry| entry.channels.iter().map(|channel| (entry.id, channel.clone()))).collect()
+    }
+
+    fn report_of(&self, entry: &StreamEntry, channel: &ChannelEntry) -> ChannelReport {
+        ChannelReport {
+            stream: summary_of(entry),
+            channel: channel.clone(),
+            failure: self.courier.failure(channel.id),
+            deliveries: self.courier.deliveries(channel.id),
+        }
     }
 
     /// The store's identity.

@@ -13,6 +13,7 @@ use crate::environment::Services;
 use crate::error::{Error, Result};
 use crate::metrics::published::{METRICS, Published};
 use crate::metrics::report::StreamMetrics;
+use crate::stream::StreamInner;
 use crate::sync::atomic::Ordering;
 
 /// So long after something began to happen the figures are written first, in milliseconds.
@@ -37,14 +38,22 @@ impl Engine {
     /// # Ok::<(), millrace::Error>(())
     /// ```
     pub fn metrics(&self) -> Result<Vec<StreamMetrics>> {
-        Ok(self.check()?.metrics())
+        Ok(self.check()?.metrics_by(StreamInner::metrics))
+    }
+
+    /// The same without what is told of shards: `shards` is empty, and no shard is looked at.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn metrics_without_shards(&self) -> Result<Vec<StreamMetrics>> {
+        Ok(self.check()?.metrics_by(StreamInner::metrics_without_shards))
     }
 }
 
 impl Inner {
-    fn metrics(&self) -> Vec<StreamMetrics> {
+    fn metrics_by(&self, of: fn(&StreamInner) -> StreamMetrics) -> Vec<StreamMetrics> {
         let streams: Vec<_> = self.streams.lock().values().cloned().collect();
-        streams.iter().map(|stream| stream.metrics()).collect()
+        streams.iter().map(|stream| of(stream)).collect()
     }
 
     /// Something happens in a stream: its figures are to be published, if they are not yet.
@@ -63,7 +72,7 @@ impl Inner {
     pub(super) fn publish_figures(&self) {
         // Let go first: what happens while the figures are gathered asks for them again.
         self.publishing.store(false, Ordering::Release);
-        let streams = self.metrics();
+        let streams = self.metrics_by(StreamInner::metrics);
         let moves = streams.iter().any(is_moving);
         let since = self.store.lock().as_ref().map_or_else(String::new, |store| store.since().to_owned());
         let written_ms = self.environment.clock.wall_ms();

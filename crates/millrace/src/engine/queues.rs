@@ -27,6 +27,17 @@ impl Engine {
         Ok(journal.state().streams().flat_map(|entry| entry.queues.iter().map(of(entry))).collect())
     }
 
+    /// The queue of this name with its stream; the oldest stream's where several have one.
+    ///
+    /// # Errors
+    /// `QueueNotFound`, `Closed`.
+    pub fn queue_named(&self, name: &str) -> Result<(StreamSummary, QueueEntry)> {
+        let inner = self.check()?;
+        let journal = inner.journal.lock();
+        let (entry, queue) = journal.state().queue_named(name)?;
+        Ok((summary_of(entry), queue.clone()))
+    }
+
     /// What is damaged in the log of a queue, whether or not it is in use.
     pub(crate) fn verify_queue(&self, entry: &QueueEntry) -> Result<Vec<Finding>> {
         let inner = self.check()?;

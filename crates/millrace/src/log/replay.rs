@@ -1,14 +1,15 @@
 //! Logs of state: commands behind the snapshot that they apply to. What the control log, the logs of queues and that of an
-//! application's state need beyond a log of records: to be made whole, and to be replayed.
+//! application's state need beyond a log of records: to be made whole, to be left alone where they are newer, and to be
+//! replayed.
 
 use std::path::Path;
 
 use super::open::FIRST;
 use super::{Log, LogConfig};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::format::Position;
-use crate::format::frame::{RunEntry, RunKind};
+use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
 
 /// Whether there is a log in a directory.
 pub(crate) fn is_there(environment: &Environment, directory: &Path) -> Result<bool> {
@@ -33,6 +34,17 @@ pub(crate) fn create_whole(environment: &Environment, config: &LogConfig) -> Res
     disk.rename(&in_the_making, directory).map_err(failed)?;
     let parent = directory.parent().expect("a log stands in a store");
     disk.sync_directory(parent).map_err(failed)
+}
+
+/// Refuses a run of a kind that a newer version wrote and that may not be passed over.
+pub(crate) fn refuse_newer_kind(log: &str, entry: &RunEntry) -> Result<()> {
+    match entry.kind {
+        RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
+            let message = format!("{log} holds a run of kind {kind}, which this build does not know; upgrade Millrace");
+            Err(Error::new(Kind::FormatNewer, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a run of a log of state leads to.

@@ -239,35 +239,36 @@ impl Meter {
         tell(&mut self.subscriptions.lock());
     }
 
-    /// Everything, with the shards of this map.
-    pub fn report(&self, stream: &str, map: &ShardMap, sync: Latencies) -> StreamMetrics {
+    /// Everything, with these of the map's shards: only what is told of them is gathered.
+    pub fn report(&self, stream: &str, map: &ShardMap, shards: &[Shard], sync: Latencies) -> StreamMetrics {
         let second = self.second();
         let mut metrics = StreamMetrics { stream: stream.to_owned(), sync, ..StreamMetrics::default() };
         metrics.subscriptions = *self.subscriptions.lock();
-        let shards = || map.shards().iter().map(|shard| shard.id.0);
+        let ids = || shards.iter().map(|shard| shard.id.0);
         let (keys, total, incoming) = {
             let mut incoming = self.incoming.lock();
             incoming.keys.fade(second);
             metrics.incoming = incoming.flows.whole(second);
             metrics.put_record = incoming.put_record.read(second);
             metrics.put_records = incoming.put_records.read(second);
-            (incoming.keys.keys(), incoming.keys.total(), incoming.flows.shards(second, shards()))
+            (incoming.keys.keys(), incoming.keys.total(), incoming.flows.shards(second, ids()))
         };
-        let (outgoing, ages) = {
+        let outgoing: Vec<_> = {
             let outgoing = self.outgoing.lock();
             metrics.outgoing = outgoing.flows.whole(second);
             metrics.get_records = outgoing.get_records.read(second);
             metrics.iterator_age_ms = outgoing.age.read(second);
-            (outgoing.flows.shards(second, shards()), outgoing.ages.clone())
+            let age = |shard| outgoing.ages.get(&shard).map_or(0, |age| age.read(second));
+            outgoing.flows.shards(second, ids()).into_iter().zip(ids().map(age)).collect()
         };
-        let of_shard = |((shard, incoming), outgoing): ((&Shard, _), _)| ShardMetrics {
+        let of_shard = |((shard, incoming), (outgoing, iterator_age_ms)): ((&Shard, _), _)| ShardMetrics {
             shard: shard.id.0,
             open: shard.is_open(),
             incoming,
             outgoing,
-            iterator_age_ms: ages.get(&shard.id.0).map_or(0, |age| age.read(second)),
+            iterator_age_ms,
         };
-        metrics.shards = map.shards().iter().zip(incoming).zip(outgoing).map(of_shard).collect();
+        metrics.shards = shards.iter().zip(incoming).zip(outgoing).map(of_shard).collect();
         metrics.open_shards = u32::try_from(map.open_count()).unwrap_or(u32::MAX);
         let key = |key: KeyLoad| key_metrics(&key, total, &metrics, map);
         metrics.keys = keys.into_iter().take(KEYS_REPORTED).filter(|key| key.load > key.error).map(key).collect();

@@ -12,10 +12,10 @@ use super::state::QueueState;
 use crate::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::format::Position;
-use crate::format::frame::{RUN_OPTIONAL, RunEntry, RunKind};
+use crate::format::frame::{RunEntry, RunKind};
 use crate::format::queue::{Progress, QueueSnapshot};
 use crate::log::draft::FrameDraft;
-use crate::log::replay::{Leads, create_whole, is_there};
+use crate::log::replay::{Leads, create_whole, is_there, refuse_newer_kind};
 use crate::log::{Log, LogConfig, look_through};
 
 /// The log is compacted once so many bytes stand behind the snapshot, or four times as many as it has.
@@ -43,7 +43,7 @@ impl QueueLog {
         if !is_there(environment, &config.directory)? {
             create_whole(environment, &config)?;
         }
-        look_through(environment, &config, refuse_newer)?;
+        look_through(environment, &config, |entry, _payload| refuse_newer_kind("the log of a queue", entry))?;
         // All before the last snapshot was given up.
         let start = Position::new(u32::MAX, u32::MAX);
         let (log, findings) = Log::open(environment.clone(), config, None, start)?;
@@ -135,17 +135,5 @@ impl Replayed {
             RunKind::Opening | RunKind::Other(_) => {}
         }
         Ok(())
-    }
-}
-
-fn refuse_newer(entry: &RunEntry, _payload: &[u8]) -> Result<()> {
-    match entry.kind {
-        RunKind::Other(kind) if entry.flags & RUN_OPTIONAL == 0 => {
-            let message = format!(
-                "the log of a queue holds a run of kind {kind}, which this build does not know; upgrade Millrace"
-            );
-            Err(Error::new(Kind::FormatNewer, message))
-        }
-        _ => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use super::single::Single;
 use super::staged::{Staged, StagedRecords};
 use super::throttle::Refused;
 use super::{Appended, Commit, PACKER_BYTES_KEPT, Routes, Stream, single};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::format::Position;
 use crate::metrics::flow::Flow;
 use crate::metrics::meter::Seen;
@@ -95,11 +95,10 @@ impl Stream {
         placements: Option<&mut Vec<Placement>>,
         refused: Option<&mut Vec<Refused>>,
     ) -> Result<Position> {
-        let begun = self.0.meter.begin();
-        let written = self.write_single(batch, refused);
+        let (begun, mut passed) = (self.0.meter.begin(), Flow::default());
+        let written = self.write_single(batch, refused, &mut passed.throttled);
         let Ok(Some((single, sequence, end))) = written else {
-            let is_throttled = written.as_ref().map_or_else(|error| error.kind() == Kind::ThroughputExceeded, |_| true);
-            self.0.meter.put_ended(1, Flow { throttled: u64::from(is_throttled), ..Flow::default() }, begun);
+            self.0.meter.put_ended(1, passed, begun);
             return written.map(|_| self.0.log.published());
         };
         let Single { shard, bytes, .. } = single;
@@ -118,11 +117,12 @@ impl Stream {
         &self,
         batch: Staged<'_>,
         refused: Option<&mut Vec<Refused>>,
+        throttled: &mut u64,
     ) -> Result<Option<(Single, u64, Position)>> {
         let mut single = self.0.single.lock();
         let (draft, routes) = &mut *single;
         let mut loaded = single::load(draft, batch, self.0.record_bytes_max(), &routes.map)?;
-        if !self.0.admit_single(loaded, refused)? {
+        if !self.0.admit_single(loaded, refused, throttled)? {
             return Ok(None);
         }
         loop {
@@ -141,21 +141,14 @@ impl Stream {
         placements: Option<&mut Vec<Placement>>,
         refused: Option<&mut Vec<Refused>>,
     ) -> Result<Position> {
-        let begun = self.0.meter.begin();
+        let (begun, mut passed) = (self.0.meter.begin(), Flow::default());
         let mut packer = self.0.engine.take_packer();
         let routes = self.0.routes();
-        let mut passed = Flow::default();
         let end = packer
             .load(batch, self.0.record_bytes_max(), &routes.map)
-            .and_then(|()| self.0.admit_packed(&mut packer, &routes.map, refused))
-            .and_then(|throttled| {
-                passed.throttled = throttled;
-                self.note_opened()?;
-                self.append_frames(&mut packer, routes, batch, placements, &mut passed)
-            });
-        if end.as_ref().is_err_and(|error| error.kind() == Kind::ThroughputExceeded) {
-            passed.throttled = batch.count as u64;
-        }
+            .and_then(|()| self.0.admit_packed(&mut packer, &routes.map, refused, &mut passed.throttled))
+            .and_then(|()| self.note_opened())
+            .and_then(|()| self.append_frames(&mut packer, routes, batch, placements, &mut passed));
         self.0.meter.put_ended(batch.count, passed, begun);
         if batch.bytes() <= PACKER_BYTES_KEPT {
             self.0.engine.keep_packer(packer);

@@ -51,7 +51,12 @@ impl StreamInner {
     }
 
     pub fn metrics(&self) -> StreamMetrics {
-        self.meter.report(&self.name, &self.routes().map, self.log.sync_latencies())
+        let map = &self.routes().map;
+        self.meter.report(&self.name, map, map.shards(), self.log.sync_latencies())
+    }
+
+    pub fn metrics_without_shards(&self) -> StreamMetrics {
+        self.meter.report(&self.name, &self.routes().map, &[], self.log.sync_latencies())
     }
 }
 

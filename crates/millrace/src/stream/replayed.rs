@@ -55,7 +55,7 @@ impl Stream {
         clock.set_monotonic_ms((until_ms + 1_000).saturating_sub(from_ms));
         let (shards, keys) = meter.loads(map);
         let advice = advise(&Loads { shards: &shards, keys: &keys, limit: shard_limit(inner.throttle.limits()) });
-        Ok((meter.report(&inner.name, map, inner.log.sync_latencies()), advice))
+        Ok((meter.report(&inner.name, map, map.shards(), inner.log.sync_latencies()), advice))
     }
 }
 

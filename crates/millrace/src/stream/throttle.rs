@@ -156,14 +156,20 @@ impl StreamInner {
         Error::throughput(&self.name, shard, refusal)
     }
 
-    /// Admits one record; `false` where it went to `refused` instead.
+    /// Admits one record, or says in `throttled` that there is one that was not; `false` where it went to `refused`.
     #[inline]
-    pub(super) fn admit_single(&self, single: Single, refused: Option<&mut Vec<Refused>>) -> Result<bool> {
+    pub(super) fn admit_single(
+        &self,
+        single: Single,
+        refused: Option<&mut Vec<Refused>>,
+        throttled: &mut u64,
+    ) -> Result<bool> {
         if !self.throttle.looks_at_writes() {
             return Ok(true);
         }
         let Single { shard, bytes, .. } = single;
         let Err(refusal) = self.throttle.admit(shard, bytes, self.now_ms()) else { return Ok(true) };
+        *throttled = 1;
         self.meter.refused_in([(shard, 1)]);
         let error = self.exceeded(shard, refusal);
         let Some(refused) = refused else { return Err(error) };
@@ -172,20 +178,22 @@ impl StreamInner {
     }
 
     /// Admits what the packer was loaded with by this map: all of it, or, where `refused` is given, each record for
-    /// itself. What is refused then leaves the packer; returns how many records that were.
+    /// itself. What is refused then leaves the packer. `throttled` says how many records are not admitted.
     pub(super) fn admit_packed(
         &self,
         packer: &mut Packer,
         map: &ShardMap,
         refused: Option<&mut Vec<Refused>>,
-    ) -> Result<u64> {
+        throttled: &mut u64,
+    ) -> Result<()> {
         if !self.throttle.looks_at_writes() {
-            return Ok(0);
+            return Ok(());
         }
         let now_ms = self.now_ms();
         let Some(refused) = refused else {
             let admitted = self.throttle.admit_all(packer.sizes(map), now_ms);
-            let Err((shard, refusal)) = admitted else { return Ok(0) };
+            let Err((shard, refusal)) = admitted else { return Ok(()) };
+            *throttled = packer.sizes(map).count() as u64;
             self.meter.refused_in([(shard, packer.sizes(map).filter(|(of, _)| *of == shard).count() as u64)]);
             return Err(self.exceeded(shard, refusal));
         };
@@ -200,7 +208,8 @@ impl StreamInner {
             is_admitted
         });
         self.meter.refused_in(refused_by_shard.iter().map(|(shard, records)| (*shard, *records)));
-        Ok(refused_by_shard.values().sum())
+        *throttled = refused_by_shard.values().sum();
+        Ok(())
     }
 }
 

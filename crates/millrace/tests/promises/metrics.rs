@@ -72,6 +72,20 @@ fn totals_are_those_of_all_that_was_appended_and_read_shard_by_shard() {
 }
 
 #[test]
+fn metrics_without_shards_gather_all_but_what_is_told_of_shards() {
+    let world = world(4);
+    let World { engine, stream, .. } = &world;
+    for key in 0..32 {
+        append(stream, &[(&format!("key-{key}"), b"some data")]).expect("appended");
+    }
+    assert_eq!(read_all(stream).len(), 32);
+    let mut whole = engine.metrics().expect("open");
+    assert_eq!(std::mem::take(&mut whole[0].shards).len(), 4);
+    assert_eq!(engine.metrics_without_shards().expect("open"), whole);
+    engine.close().expect("closed");
+}
+
+#[test]
 fn rates_follow_the_clock_of_the_engine() {
     let world = world(1);
     let World { clock, engine, stream, .. } = &world;

@@ -5,12 +5,15 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::SharedHttpClient;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{
     ConsumerStatus, PutRecordsRequestEntry, ScalingType, ShardIteratorType, StartingPosition, StreamDescriptionSummary,
     StreamStatus, SubscribeToShardEventStream,
 };
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use serde_json::json;
 
 const STREAM: &str = "clicks";
@@ -35,10 +38,9 @@ async fn main() -> Fallible<()> {
 
 async fn run() -> Fallible<()> {
     // Where the server is and its keys stand in the environment.
-    let http = aws_smithy_http_client::Builder::new().build_http();
     let retries = aws_config::retry::RetryConfig::disabled();
     let defaults = aws_config::defaults(aws_config::BehaviorVersion::latest());
-    let config = defaults.http_client(http).retry_config(retries).load().await;
+    let config = defaults.http_client(http_client()?).retry_config(retries).load().await;
     let kinesis = Client::new(&config);
     let mut story = Story { kinesis, operations: BTreeSet::new(), errors: BTreeSet::new() };
     let (data, arn) = story.puts().await?;
@@ -55,6 +57,15 @@ async fn run() -> Fallible<()> {
     let Story { operations, errors, .. } = story;
     println!("{}", json!({"version": VERSION, "operations": operations, "errors": errors, "cannot": {}}));
     Ok(())
+}
+
+/// One that trusts the authority of `AWS_CA_BUNDLE`, which other SDKs look at by themselves.
+fn http_client() -> Fallible<SharedHttpClient> {
+    let builder = aws_smithy_http_client::Builder::new();
+    let Some(authority) = std::env::var_os("AWS_CA_BUNDLE") else { return Ok(builder.build_http()) };
+    let trusted = TrustStore::empty().with_pem_certificate(std::fs::read(authority)?);
+    let context = TlsContext::builder().with_trust_store(trusted).build()?;
+    Ok(builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https())
 }
 
 impl Story {

@@ -62,7 +62,10 @@ fn a_channel_has_its_name_alone_and_its_id_is_never_given_again() {
     let delete = DeleteChannel { id: 1, channel: "a".into() };
     state.apply(&delete.clone().into()).expect("created");
     assert_eq!(refusal(&state, delete), Kind::ChannelNotFound);
+    assert_eq!(state.channel_named("a").expect_err("deleted").kind(), Kind::ChannelNotFound);
     state.apply(&create("a", 2, 4)).expect("its name is free");
+    let (stream, channel) = state.channel_named("a").expect("created");
+    assert_eq!((stream.id, channel.id), (2, 4));
 }
 
 #[test]
