@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Engine, Inner, StreamSummary, closed, summary_of};
 use crate::channel::Destination;
 use crate::channel::courier::{Deliveries, DeliveryFailure};
-use crate::control::{ChannelEntry, StreamStatus};
+use crate::control::{ChannelEntry, StreamEntry, StreamStatus};
 use crate::error::Result;
 
 /// A channel in a list.
@@ -15,6 +15,8 @@ pub struct ChannelReport {
     pub stream: StreamSummary,
     /// The channel.
     pub channel: ChannelEntry,
+    /// Whether the engine was told where to deliver to, since it was opened.
+    pub delivers: bool,
     /// Why it does not deliver, where it tried and failed; it goes on trying.
     pub failure: Option<DeliveryFailure>,
     /// What it has delivered since the store was opened.
@@ -29,16 +31,7 @@ impl Engine {
     pub fn list_channels(&self) -> Result<Vec<ChannelReport>> {
         let inner = self.check()?;
         let journal = inner.journal.lock();
-        let report = |entry| {
-            let courier = &inner.courier;
-            move |channel: &ChannelEntry| ChannelReport {
-                stream: summary_of(entry),
-                channel: channel.clone(),
-                failure: courier.failure(channel.id),
-                deliveries: courier.deliveries(channel.id),
-            }
-        };
-        Ok(journal.state().streams().flat_map(|entry| entry.channels.iter().map(report(entry))).collect())
+        Ok(journal.state().streams().flat_map(|entry| inner.channel_reports(entry)).collect())
     }
 
     /// Delivers the records of all channels there, in a thread of the engine's own, until the engine is closed or told
@@ -85,6 +78,15 @@ impl Engine {
         let inner = self.check()?;
         inner.courier.deliver_to(&inner, destination)
     }
+
+    /// As [`Engine::deliver_channels`], but where the engine delivers already, it goes on as before.
+    ///
+    /// # Errors
+    /// `Closed`, `Io` where no thread can be had.
+    pub fn deliver_channels_by_default(&self, destination: Arc<dyn Destination>) -> Result<()> {
+        let inner = self.check()?;
+        inner.courier.deliver_by_default(&inner, destination)
+    }
 }
 
 impl Inner {
@@ -93,6 +95,19 @@ impl Inner {
         let journal = self.journal.lock();
         let usable = journal.state().streams().filter(|entry| entry.status == StreamStatus::Active);
         usable.flat_map(|entry| entry.channels.iter().map(|channel| (entry.id, channel.clone()))).collect()
+    }
+
+    /// The channels of a stream, as they are told.
+    pub fn channel_reports(&self, entry: &StreamEntry) -> Vec<ChannelReport> {
+        let (courier, delivers) = (&self.courier, self.courier.delivers());
+        let report = |channel: &ChannelEntry| ChannelReport {
+            stream: summary_of(entry),
+            channel: channel.clone(),
+            delivers,
+            failure: courier.failure(channel.id),
+            deliveries: courier.deliveries(channel.id),
+        };
+        entry.channels.iter().map(report).collect()
     }
 
     /// The store's identity.
