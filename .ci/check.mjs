@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { runOnLoopback } from './loopback.mjs'
 import { runModels } from './models.mjs'
 import { run as runUnbounded, secondsSince, tool } from './shared.mjs'
 
@@ -59,6 +60,7 @@ const checks = [
   // A build of its own, and slow tests: by hand, before a release.
   { name: 'sanitizers', work: async () => 'skipped: takes minutes; npm run sanitize' },
   { name: 'tests (vitest)', work: testTypeScript },
+  { name: 'tests with clients (vitest)', work: testClients },
   { name: 'soak (short)', work: soakShortly },
 ]
 
@@ -98,18 +100,35 @@ async function testInterleavings() {
   return failed === 0 ? `ok, ${explored.join(', ')}` : false
 }
 
-/** Runs vitest and takes the counts from its report, which is more to rely on than its screen. */
+/** What has clients that are installed from elsewhere. */
+const CLIENTS = 'test/clients/'
+
+/** All tests but those. */
 async function testTypeScript() {
-  const report = join(scratch, 'vitest.json')
-  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-  // A fresh clone builds the stories of the clients first, an SDK from source among them.
-  const { status } = await run(tool('vitest'), args, { minutes: 45 })
-  if (!existsSync(report)) return false
+  return (await vitest(run, '--exclude', `${CLIENTS}**`)).status === 0
+}
+
+/** Installs the clients, which a look through their tests does, and runs the tests without any network but loopback. */
+async function testClients() {
+  // A fresh clone downloads them, and builds some from source.
+  const { status: installed } = await run(tool('vitest'), ['list', CLIENTS], { quiet: true, minutes: 30 })
+  if (installed !== 0) return false
+  const { status, reason } = await vitest(runOnLoopback, CLIENTS)
+  if (status !== 0) return false
+  return reason === undefined ? 'ok, in a network of loopback alone' : `ok, in the network of the machine: ${reason}`
+}
+
+/** Runs vitest and takes the counts from its report, which is more to rely on than its screen. */
+async function vitest(runIt, ...chosen) {
+  const report = join(mkdtempSync(join(scratch, 'vitest-')), 'report.json')
+  const args = ['run', ...chosen, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const ended = await runIt(tool('vitest'), args, { minutes: 45 })
+  if (!existsSync(report)) return { ...ended, status: ended.status || 1 }
   const counts = JSON.parse(readFileSync(report, 'utf8'))
   totals.passed += counts.numPassedTests
   totals.failed += counts.numFailedTests
   totals.skipped += counts.numPendingTests + counts.numTodoTests
-  return status === 0
+  return ended
 }
 
 /** A soak of twenty seconds; the verdict tells what it did. */

@@ -34,6 +34,13 @@ export interface Limits {
   dropFromCache(path: string): void
   syncFileSystem(path: string): void
   pacedRequests(address: string, requests: readonly string[], connections: number, intervalUs: number): Float64Array
+  pacedSyncedExchanges(
+    path: string,
+    bytesPerAppend: number,
+    requests: readonly string[],
+    connections: number,
+    intervalUs: number,
+  ): Float64Array
   touchMemory(bytes: number): void
   checksums(bytes: number, times: number): number
   handOvers(signal: Signal, pace: Pace, intervalUs: number, count: number): Float64Array

@@ -1,7 +1,7 @@
 /**
- * Renewals of leases over the wire: a conditional `UpdateItem` of `millrace.serve()`, as the KCL sends it, beside a bare
- * append of as many bytes with its fdatasync, at the same pace. Native threads send each call when it is due, and its time
- * counts from then.
+ * Renewals of leases over the wire: a conditional `UpdateItem` of `millrace.serve()`, as the KCL sends it, beside an
+ * exchange with a server that does nothing but append as many bytes and wait for their fdatasync, and beside that append
+ * alone; all at one pace. Native threads send each call when it is due, and its time counts from then.
  */
 import { type Bench, openFresh } from '../bench.js'
 import { percentileSides } from '../percentiles.js'
@@ -13,7 +13,8 @@ const LEASES = 1_000
 const CONNECTIONS = 20
 /** What a renewal takes in the log: head, run and the lease as JSON. */
 const FRAME_BYTES = 512
-const LIMIT = 'bare append + fdatasync of 512 B, 1,000 a second'
+const APPEND = 'bare append + fdatasync of 512 B, 1,000 a second'
+const EXCHANGE = 'bare exchange over TCP for an append + fdatasync of 512 B, 1,000 a second'
 
 /** The contest of renewals. */
 export function leaseContests(bench: Bench): Contest[] {
@@ -29,25 +30,39 @@ async function openLeases(bench: Bench): Promise<OpenContest> {
   const counters = Array.from({ length: LEASES }, () => 0)
   const file = bench.workspace.path('leases.limit')
   bench.limits.prepareFile(file, 'rewritten', calls * FRAME_BYTES)
-  const bare = () => {
-    const ns = bench.limits.pacedSyncedWrites(file, 0, FRAME_BYTES, calls, 'sleep', 1_000_000 / PER_SECOND)
-    return ns.map((each) => each / 1000)
+  const interval = 1_000_000 / PER_SECOND
+  const appends = () => micros(bench.limits.pacedSyncedWrites(file, 0, FRAME_BYTES, calls, 'sleep', interval))
+  const exchanges = () => {
+    const requests = Array.from({ length: calls }, () => renewal(0, 0))
+    return micros(bench.limits.pacedSyncedExchanges(file, FRAME_BYTES, requests, CONNECTIONS, interval))
   }
   const renewals = () => {
-    const requests = Array.from({ length: calls }, (_, call) => renewal(counters, call % LEASES))
-    const ns = bench.limits.pacedRequests(host, requests, CONNECTIONS, 1_000_000 / PER_SECOND)
-    return ns.map((each) => each / 1000)
+    const requests = Array.from({ length: calls }, (_, call) => {
+      const shard = call % LEASES
+      const counter = counters[shard] ?? 0
+      counters[shard] = counter + 1
+      return renewal(counter, shard)
+    })
+    return micros(bench.limits.pacedRequests(host, requests, CONNECTIONS, interval))
   }
   const [median, p99] = percentileSides({
     name: 'UpdateItem on a condition, 1,000 a second over the wire, synced',
     series: 'Millrace',
     chart: 'leases',
     x: 'UpdateItem on a condition',
-    against: LIMIT,
+    against: EXCHANGE,
     run: renewals,
   })
   const sides = [
-    ...percentileSides({ name: LIMIT, series: 'limit', chart: 'leases', x: LIMIT, run: bare }),
+    ...percentileSides({ name: APPEND, series: 'limit', chart: 'leases', x: 'append', run: appends }),
+    ...percentileSides({
+      name: EXCHANGE,
+      series: 'limit',
+      chart: 'leases',
+      x: 'exchange',
+      against: APPEND,
+      run: exchanges,
+    }),
     median,
     { ...p99, target: atMost(2_000) },
   ]
@@ -57,6 +72,8 @@ async function openLeases(bench: Bench): Promise<OpenContest> {
   }
   return { sides, close }
 }
+
+const micros = (ns: Float64Array): Float64Array => ns.map((each) => each / 1_000)
 
 function makeLeases(): string[] {
   const table = request('CreateTable', {
@@ -83,9 +100,7 @@ const lease = (shard: number) => ({
   checkpointSubSequenceNumber: { N: '0' },
 })
 
-function renewal(counters: number[], shard: number): string {
-  const counter = counters[shard] ?? 0
-  counters[shard] = counter + 1
+function renewal(counter: number, shard: number): string {
   return request('UpdateItem', {
     TableName: 'leases',
     Key: key(shard),

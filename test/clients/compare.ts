@@ -1,6 +1,7 @@
 /**
  * `npm run clients:compare`: the tests of the clients against `millrace serve` and against kinesis-local, one at a time; with
- * `-- --server NAME` against one of them, with `--client NAME` (`flink`) some of the tests alone. What came of each stands in `compared.json`, and `docs/compatibility.md` shows it.
+ * `-- --server NAME` against one of them, with `--client NAME` (`flink`) some of the tests alone. What came of each stands in
+ * `compared.json`, and `docs/compatibility.md` shows it.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,8 +14,8 @@ import { renderInto } from './table.js'
 
 const SERVERS = ['millrace', 'kinesis-local']
 /** The KPL is left out: it wants all services behind one authority, and kinesis-local has one of them. */
-const CLIENTS = ['clients', 'flink', 'kcl', 'aws-kcl', 'lifion']
-/** In `clients.test.ts`, what meets a server of its own. */
+const CLIENTS = ['stories', 'flink', 'kcl', 'aws-kcl', 'lifion']
+/** In `stories.test.ts`, what meets a server of its own. */
 const LEFT_OUT = /application of boto3/
 /** The longest that all of it goes on for a server, in milliseconds. */
 const SERVER_MS_MAX = 1_500_000
@@ -37,7 +38,7 @@ interface Report {
 /** What a server's clients did, each test under its client and its name. */
 function outcomesWith(server: string, clients: readonly string[]): Map<string, Outcome> {
   const file = join(mkdtempSync(join(tmpdir(), 'millrace-compare-')), 'report.json')
-  const files = clients.map((name) => `test/${name}.test.ts`)
+  const files = clients.map((name) => `test/clients/${name}.test.ts`)
   const vitest = ['vitest', 'run', ...files, '--maxWorkers', '1', '--reporter', 'default', '--reporter', 'json']
   spawnSync('npx', [...vitest, '--outputFile', file], {
     cwd: root,

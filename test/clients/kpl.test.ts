@@ -8,10 +8,10 @@ import { get } from 'node:https'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, test, vi } from 'vitest'
-import { type Processed, processedIn, startWorker } from './clients/ledger.js'
-import { JAVA, recipe, type Recipe } from './clients/recipe.js'
-import { serve, type Server } from './clients/server.js'
-import { emptyFolder, run } from './support.js'
+import { type Processed, processedIn, startWorker } from './ledger.js'
+import { JAVA, recipe, type Recipe } from './recipe.js'
+import { serve, type Server } from './server.js'
+import { emptyFolder, run } from '../support.js'
 
 const CLICKS = 20_000
 const USERS = 200

@@ -5,13 +5,13 @@
  */
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { Millrace } from '../src/index.js'
-import { clients } from './clients/all.js'
-import { STORY_MS_MAX, tell } from './clients/client.js'
-import { BOTO3, pythonWith } from './clients/python.js'
-import { reportOf, REPORTS, type Run, textOf } from './clients/report.js'
-import { SERVER } from './clients/server.js'
-import { emptyFolder, root, run } from './support.js'
+import { Millrace } from '../../src/index.js'
+import { clients } from './all.js'
+import { STORY_MS_MAX, tell } from './client.js'
+import { BOTO3, pythonWith } from './python.js'
+import { reportOf, REPORTS, type Run, textOf } from './report.js'
+import { SERVER } from './server.js'
+import { emptyFolder, root, run } from '../support.js'
 
 describe.each(clients)('$name', (client) => {
   const story = client.prepare()

@@ -5,10 +5,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { JAVA, recipe } from './clients/recipe.js'
-import { serve } from './clients/server.js'
-import { clientOf, create, putAll, readUntil } from './clients/streams.js'
-import { start } from './program.js'
+import { JAVA, recipe } from './recipe.js'
+import { serve } from './server.js'
+import { clientOf, create, putAll, readUntil } from './streams.js'
+import { start } from '../program.js'
 
 const ORDERS = 20_000
 const CUSTOMERS = 50

@@ -4,8 +4,8 @@
  */
 import { SplitShardCommand } from '@aws-sdk/client-kinesis'
 import { describe, expect, test } from 'vitest'
-import { observe } from './clients/ledger.js'
-import { JAVA, recipe } from './clients/recipe.js'
+import { observe } from './ledger.js'
+import { JAVA, recipe } from './recipe.js'
 
 /** The longest that all of it goes on, in milliseconds. */
 const RUN_MS_MAX = 300_000

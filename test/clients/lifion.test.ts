@@ -3,8 +3,8 @@
  * state in the server.
  */
 import { describe, expect, test } from 'vitest'
-import { observe } from './clients/ledger.js'
-import { recipe } from './clients/recipe.js'
+import { observe } from './ledger.js'
+import { recipe } from './recipe.js'
 
 /** The longest that all of it goes on, in milliseconds. */
 const RUN_MS_MAX = 120_000
