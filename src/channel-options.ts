@@ -35,7 +35,10 @@ export interface ChannelAttributes {
 
 /** Options of {@link Stream.createChannel}. All but the attributes and the tags stay as they are. */
 export interface CreateChannelOptions extends ChannelAttributes {
-  /** The bucket that objects go to: 3 to 63 of the characters `a-z 0-9 . _ -`. Where buckets are, the store is told apart. */
+  /**
+   * The bucket that objects go to: 3 to 63 of the characters `a-z 0-9 . _ -`. Where it is, {@link Millrace.deliverChannels}
+   * says.
+   */
   readonly bucket: string
   /** What the records are. */
   readonly format: ChannelFormat

@@ -259,7 +259,11 @@ export function nativeBuckets(channels: ServeChannels): NativeBuckets {
 }
 
 function checkCredential(credential: ServeCredential): ServeCredential {
-  const { accessKeyId, secretAccessKey } = credential
-  if (typeof accessKeyId === 'string' && accessKeyId !== '' && typeof secretAccessKey === 'string') return credential
-  throw invalidArgument(`credentials: expected an accessKeyId and a secretAccessKey, got ${Object.keys(credential)}`)
+  const { accessKeyId, secretAccessKey, sessionToken = '' }: Partial<ServeCredential> = credential ?? {}
+  const all = [accessKeyId, secretAccessKey, sessionToken]
+  if (accessKeyId !== '' && all.every((text) => typeof text === 'string')) return credential
+  const got = Object.keys(credential ?? {})
+  throw invalidArgument(
+    `credentials: expected texts as accessKeyId, secretAccessKey and, if any, sessionToken, got ${got}`,
+  )
 }

@@ -263,6 +263,9 @@ test('values that no channel can have are refused before anything is created', a
     { endpoint: 'ftp://127.0.0.1' },
     { endpoint: 'http://127.0.0.1:1', region: 1 },
     { endpoint: 'http://127.0.0.1:1', credential: {} },
+    { endpoint: 'http://127.0.0.1:1', credential: null },
+    { endpoint: 'http://127.0.0.1:1', credential: { accessKeyId: 'key', secretAccessKey: 1 } },
+    { endpoint: 'http://127.0.0.1:1', credential: { accessKeyId: 'key', secretAccessKey: 's', sessionToken: 1 } },
   ]
   for (const place of places) {
     const delivery = millrace.deliverChannels(place as ServeChannels)
