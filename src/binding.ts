@@ -21,6 +21,8 @@ export {
   streamTakeRefused,
   verifyStore,
   type NativeBuckets,
+  type NativeChannel,
+  type NativeChannelConfig,
   type NativeServerOptions,
   type NativeConsumer,
   type NativeLimits,

@@ -12,3 +12,9 @@ export function checkName(name: string, value: string): void {
   if (typeof value === 'string' && value !== '') return
   throw invalidArgument(`${name}: expected a string that is not empty, got ${JSON.stringify(value)}`)
 }
+
+/** Throws unless `value` is one of `choices`; returns it. */
+export function checkOneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
+  if (choices.includes(value)) return value
+  throw invalidArgument(`${name}: expected ${choices.join(', ')}, got ${JSON.stringify(value)}`)
+}

@@ -7,6 +7,7 @@ export { Millrace } from './millrace.js'
 export { Stream } from './stream.js'
 export { Server, type ServeChannels, type ServeCredential, type ServeLog, type ServeOptions } from './server.js'
 export type { StreamSettings } from './stream-settings.js'
+export type { StreamChannels } from './stream-channels.js'
 export type { PutOutcome, PutResult } from './put-result.js'
 export { Reader } from './reader.js'
 export { Consumer } from './consumer.js'
@@ -19,6 +20,17 @@ export type {
   QueueSummary,
   ReceiveOptions,
 } from './queue-options.js'
+export { Channel } from './channel.js'
+export type {
+  ChannelAttributes,
+  ChannelCompression,
+  ChannelDeliveries,
+  ChannelDescription,
+  ChannelFailure,
+  ChannelFormat,
+  ChannelStorageClass,
+  CreateChannelOptions,
+} from './channel-options.js'
 export { Batch, StreamRecord } from './batch.js'
 export { json, lz4, raw, type Codec } from './codec.js'
 export { ERROR_CODES, MillraceError, type ErrorCode } from './errors.js'

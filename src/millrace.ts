@@ -14,7 +14,7 @@ import { parseObservation, type Observation, type StreamMetrics } from './metric
 import type { CreateStreamOptions, OpenOptions, StreamOptions, StreamSummary, TestingOptions } from './options.js'
 import { Appender } from './put.js'
 import { repair, type RepairOptions, type RepairReport } from './repair.js'
-import { Server, type ServeOptions } from './server.js'
+import { nativeBuckets, Server, type ServeChannels, type ServeOptions } from './server.js'
 import { checkMode, nativeLimits, nativeTags } from './settings.js'
 import { Stream } from './stream.js'
 import { describeDamage, progressIsTold, type VerifyOptions, type VerifyReport } from './verify.js'
@@ -226,6 +226,28 @@ export class Millrace implements AsyncDisposable {
   async acceptClock(): Promise<void> {
     this.#checkOpen()
     await mappedAsync(() => this.#native.acceptClock())
+  }
+
+  /**
+   * Delivers the channels of all streams to these buckets from now on, until the store is closed or another call says
+   * otherwise: {@link serve} with `channels` does the same, so that a process that serves needs no call. It holds for all
+   * threads that have the store open, and does not keep the process alive. Each time that the store is opened it has to be
+   * said anew; channels go on where they stood. Why an object was not delivered is told by {@link Stream.channels}.
+   *
+   * Without `channels` they are delivered where they are already, or else to the folder `channels` of the store, in which
+   * each bucket is a folder.
+   *
+   * Rejects with `ERR_MILLRACE_INVALID_ARGUMENT`, `ERR_MILLRACE_IO` (there is no thread to be had) or
+   * `ERR_MILLRACE_CLOSED`.
+   *
+   * @example
+   * await clicks.createChannel('archive', { bucket: 'clicks', format: 'json' })
+   * await millrace.deliverChannels({ directory: './buckets' }) // ./buckets/clicks/clicks/2026/01/31/23/archive-….jsonl
+   */
+  async deliverChannels(channels?: ServeChannels): Promise<void> {
+    this.#checkOpen()
+    const buckets = channels === undefined ? undefined : nativeBuckets(channels)
+    await mappedAsync(() => this.#native.deliverChannels(buckets))
   }
 
   /**

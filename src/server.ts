@@ -4,7 +4,7 @@
  * All of it runs on the native module's threads; no request crosses into JavaScript.
  */
 import { NativeServer, type NativeBuckets, type NativeEngine, type NativeServerOptions } from './binding.js'
-import { checkWhole } from './checks.js'
+import { checkName, checkWhole } from './checks.js'
 import { nativeDurability } from './describe.js'
 import { invalidArgument, mappedAsync } from './errors.js'
 import { keepAlive } from './events.js'
@@ -124,9 +124,10 @@ export interface ServeOptions {
    */
   readonly onDemandStreamLimit?: number
   /**
-   * Where the buckets are that channels deliver to. They go on to deliver after the server was stopped, as long as the
-   * store is open.
-   * @default the folder `channels` of the store
+   * Where the buckets are that channels deliver to, from now on. They go on to deliver after the server was stopped, as
+   * long as the store is open.
+   * @default where they deliver since {@link Millrace.deliverChannels} or an earlier server; else the folder `channels` of
+   * the store
    */
   readonly channels?: ServeChannels
   /**
@@ -218,7 +219,7 @@ function nativeOptions(options: ServeOptions): NativeServerOptions {
     ...(credentials !== undefined && { credentials: credentials.map(checkCredential) }),
     ...(account !== undefined && { account }),
     ...(region !== undefined && { region }),
-    ...(channels !== undefined && { channels: nativeChannels(channels) }),
+    ...(channels !== undefined && { channels: nativeBuckets(channels) }),
     ...(threads !== undefined && { threads: checkWhole('threads', threads, 1, THREADS_MAX) }),
     creatingMs: phase('createStreamMs'),
     updatingMs: phase('updateStreamMs'),
@@ -233,9 +234,23 @@ function nativeOptions(options: ServeOptions): NativeServerOptions {
   }
 }
 
-function nativeChannels(channels: ServeChannels): NativeBuckets {
-  if ('directory' in channels) return { directory: channels.directory }
-  const { endpoint, region, credential } = channels
+/** Buckets as the native module takes them. @internal */
+export function nativeBuckets(channels: ServeChannels): NativeBuckets {
+  if (typeof channels !== 'object' || channels === null) {
+    throw invalidArgument(`channels: expected { directory } or { endpoint }, got ${String(channels)}`)
+  }
+  const { directory, endpoint, region, credential }: NativeBuckets = channels
+  if (directory !== undefined && endpoint === undefined) {
+    checkName('directory', directory)
+    return { directory }
+  }
+  if (directory !== undefined || endpoint === undefined) {
+    throw invalidArgument(
+      `channels: expected one of directory and endpoint, got ${Object.keys(channels).join(' and ')}`,
+    )
+  }
+  checkName('endpoint', endpoint)
+  if (region !== undefined) checkName('region', region)
   return {
     endpoint,
     ...(region !== undefined && { region }),
@@ -244,7 +259,11 @@ function nativeChannels(channels: ServeChannels): NativeBuckets {
 }
 
 function checkCredential(credential: ServeCredential): ServeCredential {
-  const { accessKeyId, secretAccessKey } = credential
-  if (typeof accessKeyId === 'string' && accessKeyId !== '' && typeof secretAccessKey === 'string') return credential
-  throw invalidArgument(`credentials: expected an accessKeyId and a secretAccessKey, got ${Object.keys(credential)}`)
+  const { accessKeyId, secretAccessKey, sessionToken = '' }: Partial<ServeCredential> = credential ?? {}
+  const all = [accessKeyId, secretAccessKey, sessionToken]
+  if (accessKeyId !== '' && all.every((text) => typeof text === 'string')) return credential
+  const got = Object.keys(credential ?? {})
+  throw invalidArgument(
+    `credentials: expected texts as accessKeyId, secretAccessKey and, if any, sessionToken, got ${got}`,
+  )
 }

@@ -35,7 +35,7 @@ import { readRequest } from './read-request.js'
 import { Reader } from './reader.js'
 import { Segments } from './segments.js'
 import { parseHashKey } from './staging.js'
-import { StreamSettings } from './stream-settings.js'
+import { StreamChannels } from './stream-channels.js'
 import { Subscription, type SubscribeOptions } from './subscription.js'
 
 /** What a stream must know; made by `Millrace`. @internal */
@@ -55,7 +55,7 @@ export interface StreamSetup<T> {
  * @example
  * const { shardId, sequenceNumber } = await clicks.put({ partitionKey: 'user-42', data })
  */
-export class Stream<T = Uint8Array> extends StreamSettings {
+export class Stream<T = Uint8Array> extends StreamChannels {
   readonly #setup: StreamSetup<T>
   readonly #appender: Appender
   readonly #encode: (value: T) => Uint8Array
@@ -430,6 +430,12 @@ export class Stream<T = Uint8Array> extends StreamSettings {
   protected override async change(change: (engine: NativeEngine, name: string) => Promise<void>): Promise<void> {
     this.#checkOpen()
     await mappedAsync(() => change(this.#setup.engine, this.#setup.name))
+  }
+
+  /** @internal */
+  protected override open(): NativeStream {
+    this.#checkOpen()
+    return this.#setup.native
   }
 
   /** @internal */

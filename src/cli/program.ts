@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { registrar } from './command.js'
+import { registerChannel } from './commands/channel.js'
 import { registerCompletion } from './commands/completion.js'
 import { registerConsumers } from './commands/consumers.js'
 import { registerCreate } from './commands/create.js'
@@ -64,6 +65,7 @@ export function program(done: (exitCode: number) => void): Command {
   registerConsumers(command, register)
   registerSubscribe(command, register)
   registerQueue(command, register)
+  registerChannel(command, register)
   registerRetention(command, register)
   registerVerify(command, register)
   registerRepair(command, register)

@@ -16,6 +16,7 @@ mod buckets;
 mod connections;
 mod counters;
 mod custom_metrics;
+mod delivery;
 mod door;
 mod error;
 mod keys;
@@ -33,6 +34,7 @@ mod tables;
 mod tls;
 
 pub use buckets::BucketEndpoint;
+pub use delivery::deliver_channels;
 pub use error::StartError;
 pub use millrace::limits::{LimitPolicy, ShardLimits};
 pub use millrace_kinesis::Credential;

@@ -42,7 +42,7 @@ pub struct ServerOptions {
     pub log: LogLevel,
     /// The time. Default: the system's.
     pub clock: Arc<dyn Clock>,
-    /// Where channels deliver to. Default: a folder of the store.
+    /// Where channels deliver to. Default: where they do already, or else a folder of the store.
     pub buckets: Buckets,
     /// How many threads serve. Default: as many as there are processors.
     pub threads: Option<usize>,
@@ -90,7 +90,7 @@ pub enum Tls {
 /// Where the buckets are that channels deliver to.
 #[derive(Debug, Default)]
 pub enum Buckets {
-    /// In the folder `channels` of the store, a folder a bucket.
+    /// Where the store delivers already, since it was opened; else in its folder `channels`, a folder a bucket.
     #[default]
     Store,
     /// In this directory, a folder a bucket.

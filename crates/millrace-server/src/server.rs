@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace::clock::Clock;
-use millrace::disk::OsDisk;
+use millrace::Engine;
 use millrace::limits::LimitPolicy;
-use millrace::{Destination, DirectoryDestination, Engine};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,22 +15,20 @@ use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
 use crate::body::Room;
-use crate::buckets::S3;
 use crate::connections::Acceptor;
 use crate::counters::Counters;
 use crate::custom_metrics::CustomMetrics;
 use crate::door::Door;
 use crate::error::StartError;
 use crate::keys::token_key;
-use crate::log::LoggedDestination;
-use crate::options::{Buckets, Credentials, ServerOptions, Tls};
+use crate::options::{Credentials, ServerOptions, Tls};
 use crate::phases::Phases;
 use crate::quotas::Quotas;
 use crate::rates::Rates;
 use crate::service::Service;
 use crate::streams::Streams;
 use crate::tables::{TableKeeper, TableNames};
-use crate::{log, tls};
+use crate::{delivery, log, tls};
 
 /// How long requests that are under way may take once the server is stopped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -104,7 +100,7 @@ impl Server {
             stopping: stopping.clone(),
             engine,
         });
-        deliver(&service.engine, options.buckets, Arc::clone(&service.clock), log.clone())?;
+        delivery::begin(&service.engine, options.buckets, Arc::clone(&service.clock), log.clone())?;
         let runtime = runtime(options.threads)?;
         runtime.block_on(service.tables.open_if_there().with_subscriber(log.clone()));
         let listener = {
@@ -166,17 +162,6 @@ impl Drop for Server {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Says where channels deliver to: until the engine is closed, also when this server was stopped before.
-fn deliver(engine: &Engine, buckets: Buckets, clock: Arc<dyn Clock>, log: Dispatch) -> Result<(), StartError> {
-    let folders = |root| -> Arc<dyn Destination> { Arc::new(DirectoryDestination::new(root, Arc::new(OsDisk))) };
-    let destination = match buckets {
-        Buckets::Store => folders(engine.directory().join("channels")),
-        Buckets::Directory(directory) => folders(directory),
-        Buckets::Endpoint(endpoint) => Arc::new(S3::new(endpoint, clock)?),
-    };
-    engine.deliver_channels(Arc::new(LoggedDestination::new(destination, log))).map_err(StartError::Engine)
 }
 
 fn runtime(threads: Option<usize>) -> Result<Runtime, StartError> {

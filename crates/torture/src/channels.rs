@@ -60,7 +60,7 @@ impl ChannelLedger {
         readable: &BTreeMap<u64, u64>,
     ) -> Result<(), Complaint> {
         let name = stream.name();
-        let entry = stream.channels()?.into_iter().next();
+        let entry = stream.channels()?.into_iter().next().map(|report| report.channel);
         must!(entry.is_some() || self.known.is_none(), "{name}: its channel is gone");
         must!(entry.is_none() || self.known.is_some() || self.is_in_doubt, "{name}: it has a channel nobody made");
         self.is_in_doubt = false;
@@ -156,7 +156,7 @@ pub fn create(stream: &Stream, ledger: &Mutex<Ledger>) -> Result<(), Error> {
     };
     let options = ChannelOptions { config, notes: BTreeMap::new(), tags: BTreeMap::new() };
     stream.create_channel(&format!("channel-of-{}", stream.name()), options)?;
-    let entry = stream.channels()?.into_iter().next();
+    let entry = stream.channels()?.into_iter().next().map(|report| report.channel);
     note(&|channel| *channel = ChannelLedger { is_in_doubt: false, known: entry.as_ref().map(Known::of) });
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! It knows nothing of promises in flight, codecs, or async iteration: that is TypeScript's part.
 
 mod buffers;
+mod channels;
 mod consumers;
 mod describe;
 mod engine;

@@ -47,7 +47,8 @@ pub struct NativeBuckets {
 }
 
 impl NativeBuckets {
-    fn into_server(self) -> Result<Buckets> {
+    /// As the server takes them.
+    pub fn into_server(self) -> Result<Buckets> {
         match (self.directory, self.endpoint) {
             (Some(directory), None) => Ok(Buckets::Directory(PathBuf::from(directory))),
             (None, Some(url)) => Ok(Buckets::Endpoint(BucketEndpoint {
@@ -95,7 +96,7 @@ pub struct NativeServerOptions {
     pub shard_limit: Option<u32>,
     /// How many streams may be on demand; absent is AWS's quota.
     pub on_demand_stream_limit: Option<u32>,
-    /// Where the buckets are that channels deliver to; absent is a folder of the store.
+    /// Where the buckets are that channels deliver to; absent is where they do already, or else a folder of the store.
     pub channels: Option<NativeBuckets>,
     /// What is logged: `off`, `error`, `warn`, `info` or `debug`.
     pub log: String,

@@ -173,9 +173,28 @@ impl Drop for Courier {
 }
 
 impl Courier {
-    /// Delivers there from now on.
+    /// Delivers there from now on. What failed elsewhere is tried at once.
     pub fn deliver_to(&self, inner: &Arc<Inner>, destination: Arc<dyn Destination>) -> Result<()> {
-        self.bell.slate.lock().destination = Some(destination);
+        {
+            let mut slate = self.bell.slate.lock();
+            slate.destination = Some(destination);
+            slate.failures.clear();
+        }
+        self.start(inner)
+    }
+
+    /// Delivers there from now on, unless it delivers somewhere already.
+    pub fn deliver_by_default(&self, inner: &Arc<Inner>, destination: Arc<dyn Destination>) -> Result<()> {
+        self.bell.slate.lock().destination.get_or_insert(destination);
+        self.start(inner)
+    }
+
+    /// Whether it was told where to deliver to.
+    pub fn delivers(&self) -> bool {
+        self.bell.slate.lock().destination.is_some()
+    }
+
+    fn start(&self, inner: &Arc<Inner>) -> Result<()> {
         self.bell.ring();
         let mut thread = self.thread.lock();
         if thread.is_none() && inner.environment.services == Services::Threads {

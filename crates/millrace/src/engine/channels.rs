@@ -15,6 +15,8 @@ pub struct ChannelReport {
     pub stream: StreamSummary,
     /// The channel.
     pub channel: ChannelEntry,
+    /// Whether the engine was told where to deliver to, since it was opened.
+    pub delivers: bool,
     /// Why it does not deliver, where it tried and failed; it goes on trying.
     pub failure: Option<DeliveryFailure>,
     /// What it has delivered since the store was opened.
@@ -29,11 +31,7 @@ impl Engine {
     pub fn list_channels(&self) -> Result<Vec<ChannelReport>> {
         let inner = self.check()?;
         let journal = inner.journal.lock();
-        let mut reports = Vec::new();
-        for entry in journal.state().streams() {
-            reports.extend(entry.channels.iter().map(|channel| inner.report_of(entry, channel)));
-        }
-        Ok(reports)
+        Ok(journal.state().streams().flat_map(|entry| inner.channel_reports(entry)).collect())
     }
 
     /// The channel of this name.
@@ -91,6 +89,15 @@ impl Engine {
         let inner = self.check()?;
         inner.courier.deliver_to(&inner, destination)
     }
+
+    /// As [`Engine::deliver_channels`], but where the engine delivers already, it goes on as before.
+    ///
+    /// # Errors
+    /// `Closed`, `Io` where no thread can be had.
+    pub fn deliver_channels_by_default(&self, destination: Arc<dyn Destination>) -> Result<()> {
+        let inner = self.check()?;
+        inner.courier.deliver_by_default(&inner, destination)
+    }
 }
 
 impl Inner {
@@ -101,10 +108,16 @@ impl Inner {
         usable.flat_map(|entry| entry.channels.iter().map(|channel| (entry.id, channel.clone()))).collect()
     }
 
+    /// The channels of a stream, as they are told.
+    pub fn channel_reports(&self, entry: &StreamEntry) -> Vec<ChannelReport> {
+        entry.channels.iter().map(|channel| self.report_of(entry, channel)).collect()
+    }
+
     fn report_of(&self, entry: &StreamEntry, channel: &ChannelEntry) -> ChannelReport {
         ChannelReport {
             stream: summary_of(entry),
             channel: channel.clone(),
+            delivers: self.courier.delivers(),
             failure: self.courier.failure(channel.id),
             deliveries: self.courier.deliveries(channel.id),
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::reader::{Reader, ReaderOptions, StartAt, Step, Visibility};
 use super::{Stream, StreamInner};
-use crate::control::{ChannelConfig, ChannelEntry, CreateChannel, DeleteChannel, TagChannel, Tags, UpdateChannel};
+use crate::control::{ChannelConfig, CreateChannel, DeleteChannel, TagChannel, Tags, UpdateChannel};
+use crate::engine::ChannelReport;
 use crate::error::Result;
 
 /// What a channel is created with.
@@ -45,9 +46,10 @@ impl Stream {
     ///
     /// # Errors
     /// `StreamDeleting`, `Closed`.
-    pub fn channels(&self) -> Result<Vec<ChannelEntry>> {
+    pub fn channels(&self) -> Result<Vec<ChannelReport>> {
         self.0.check_usable()?;
-        self.0.engine.look_up(self.0.id, |entry| Ok(entry.channels.clone()))
+        let engine = &self.0.engine;
+        engine.look_up(self.0.id, |entry| Ok(engine.channel_reports(entry)))
     }
 
     /// Changes how old a record grows before it is delivered, in seconds: 1 to 900; and replaces the notes.

@@ -334,3 +334,42 @@ fn the_engines_own_thread_is_woken_by_a_record() {
     heard.recv().expect("an object arrives");
     engine.close().expect("closed");
 }
+
+#[test]
+fn a_default_place_is_taken_where_nobody_named_one_and_leaves_the_one_that_was() {
+    let world = World::new();
+    let default = directory();
+    let by_default = || Arc::new(DirectoryDestination::new(default.path().to_path_buf(), Arc::new(OsDisk)));
+    world.engine.deliver_channels_by_default(by_default()).expect("open");
+    world.put(0..3);
+    assert_eq!(world.after_s(HOUR_MS / 1_000), 1);
+    assert_eq!(world.lines(), numbers(0..3));
+    let World { directory, clock, engine, .. } = world;
+    engine.close().expect("closed");
+    let engine = open(directory.path(), &clock);
+    let stream = engine.stream("clicks").expect("the stream");
+    let delivers = || stream.channels().expect("open").iter().all(|channel| channel.delivers);
+    assert!(!delivers(), "nobody said where to");
+    engine.deliver_channels_by_default(by_default()).expect("open");
+    assert!(delivers());
+    append(&stream, &[("k", b"3")]).expect("appended");
+    stream.flush().expect("flushed");
+    clock.advance_ms(HOUR_MS);
+    assert_eq!(engine.serve(Service::Courier).expect("open"), 1);
+    assert!(default.path().join("archive").is_dir(), "a bucket of the default place");
+}
+
+#[test]
+fn what_failed_in_one_place_is_delivered_to_the_next_at_once() {
+    let world = World::new();
+    world.weather(Weather::Storm);
+    world.put(0..3);
+    assert_eq!(world.after_s(HOUR_MS / 1_000), 0);
+    assert!(world.stream.channels().expect("open")[0].failure.is_some());
+    let other = directory();
+    let place = DirectoryDestination::new(other.path().to_path_buf(), Arc::new(OsDisk));
+    world.engine.deliver_channels(Arc::new(place)).expect("open");
+    assert_eq!(world.after_s(0), 1);
+    assert!(other.path().join("archive").is_dir(), "a bucket of the other place");
+    assert_eq!(world.stream.channels().expect("open")[0].failure, None);
+}
