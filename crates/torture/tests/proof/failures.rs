@@ -1,7 +1,12 @@
 //! A disk that fails, step by step: what the caller is told, what goes on, and what an open brings.
 
-use millrace::{Durability, Kind};
-use millrace_torture::disk::{EIO, ENOSPC, Failure, Operation, World};
+use std::path::Path;
+use std::sync::Arc;
+
+use millrace::{
+    Bucket, ChannelConfig, ChannelOptions, Compression, DirectoryDestination, Durability, Kind, RecordFormat, Service,
+};
+use millrace_torture::disk::{EIO, ENOSPC, Failure, Fault, Operation, World};
 
 use crate::support::{Store, append, open, open_by, texts};
 
@@ -84,4 +89,50 @@ fn a_failed_write_poisons_the_stream_and_keeps_what_was_durable() {
     let stream = store.engine.stream("one").expect("the stream");
     assert_eq!(texts(&stream)[0], "before");
     append(&stream, "after", 0).expect("an open after the failure takes appends");
+}
+
+#[test]
+fn a_channel_whose_progress_could_not_be_noted_writes_no_more_objects() {
+    let (store, stream) = with_one_record();
+    let bucket = Bucket { name: "archive".to_owned(), owner: None };
+    let config = ChannelConfig {
+        freshness_s: 1,
+        bucket: bucket.clone(),
+        key_template: Some("{stream}/".to_owned()),
+        format: RecordFormat::Bytes,
+        compression: Compression::None,
+        storage_class: None,
+        encryption_key: None,
+        dead_letters: bucket,
+        dead_letter_prefix: None,
+    };
+    let options = ChannelOptions { config, notes: Default::default(), tags: Default::default() };
+    stream.create_channel("to-archive", options).expect("created");
+    let buckets = store.engine.directory().join("channels");
+    let destination = DirectoryDestination::new(buckets.clone(), Arc::new(store.disk.clone()));
+    store.engine.deliver_channels(Arc::new(destination)).expect("told");
+
+    append(&stream, "one", 0).expect("appended");
+    stream.flush().expect("flushed");
+    store.clock.advance_ms(2_000);
+    // The first sync is the object's, the second that of the note.
+    store.disk.plan(Fault { operation: Operation::Sync, after: 1, times: 1, failure: Failure::Errno(EIO) });
+    assert_eq!(store.engine.serve(Service::Courier).expect("serves"), 0, "the note is in doubt");
+    let folder = buckets.join("archive/one");
+    let object = contents(&folder);
+    assert_eq!(object.len(), 1);
+
+    append(&stream, "two", 0).expect("appended");
+    stream.flush().expect("flushed");
+    store.clock.advance_ms(120_000);
+    assert_eq!(store.engine.serve(Service::Courier).expect("serves"), 0);
+    assert_eq!(contents(&folder), object, "the note may be there: what it tells of must not change");
+    let report = stream.channels().expect("the channels").remove(0);
+    assert!(report.failure.is_some_and(|failure| failure.message.contains("open the store again")), "and it is told");
+}
+
+/// What the files of a folder hold.
+fn contents(folder: &Path) -> Vec<Vec<u8>> {
+    let files = std::fs::read_dir(folder).expect("the folder");
+    files.map(|file| std::fs::read(file.expect("a file").path()).expect("its bytes")).collect()
 }

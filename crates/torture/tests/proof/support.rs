@@ -15,6 +15,7 @@ use tempfile::TempDir;
 pub struct Store {
     pub disk: SimDisk,
     pub engine: Engine,
+    pub clock: Arc<ManualClock>,
     _directory: TempDir,
 }
 
@@ -30,7 +31,7 @@ pub fn open_by(world: World, seed: u64) -> Store {
     let disk = SimDisk::new(&root, world, seed, Arc::new(|_, _| {})).expect("memory");
     let clock = Arc::new(ManualClock::new(1_767_225_600_000));
     let engine = room::open(&disk, &root, &clock, 1, 64 << 10).expect("opens");
-    Store { disk, engine, _directory: directory }
+    Store { disk, engine, clock, _directory: directory }
 }
 
 impl Store {
