@@ -403,7 +403,7 @@ fn deliver(
     }
     let mut deliveries = Deliveries::default();
     // An object whose note is in doubt stays as it is: where the next open finds the note, what came later is in another.
-    inner.takes_commands()?;
+    inner.takes_notes()?;
     if !batch.is_empty() {
         let packed = batch.pack();
         put(destination, stream, channel, &inner.store_id()?, &packed)?;

@@ -123,6 +123,14 @@ impl Inner {
         }
     }
 
+    /// Whether it can be noted how far a channel has come.
+    ///
+    /// # Errors
+    /// `Poisoned`: one has failed, and nobody knows whether the next open finds it.
+    pub fn takes_notes(&self) -> Result<()> {
+        self.journal.lock().log.check_poison()
+    }
+
     /// The store's identity.
     pub fn store_id(&self) -> Result<String> {
         self.store.lock().as_ref().map(|store| store.id().to_owned()).ok_or_else(closed)

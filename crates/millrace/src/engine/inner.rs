@@ -189,14 +189,6 @@ impl Inner {
         self.execute(&mut self.journal.lock(), command)
     }
 
-    /// Whether commands are executed still.
-    ///
-    /// # Errors
-    /// `Poisoned`: one has failed, and nobody knows whether the next open finds it.
-    pub fn takes_commands(&self) -> Result<()> {
-        self.journal.lock().log.check_poison()
-    }
-
     /// Executes a command that takes the next id.
     pub fn command_with_id(&self, command: impl FnOnce(u64) -> Command) -> Result<()> {
         let mut journal = self.journal.lock();
