@@ -18,9 +18,10 @@ use crate::format::{Position, u32_of};
 const STORED_BYTES_MAX: usize = 2048;
 
 /// So far ahead of small frames pages are made ready for their stores, in bytes: a fault for each page, and for each
-/// page that the kernel has written out, is taken by the keeper then and not by an append. What stands ready is dirty,
-/// so it is no more than what a writer of a thousand records a second fills within seconds.
-const POPULATE_BYTES: u32 = 256 << 10;
+/// page that the kernel has written out, is taken by the keeper then and not by an append. What stands ready is dirty
+/// memory, so a log begins with little, and each time that half of it is used the next is twice as long, up to what a
+/// writer of a thousand records a second fills within seconds.
+const POPULATE_BYTES: std::ops::RangeInclusive<u32> = 16 << 10..=256 << 10;
 
 /// How many segments are passed over for a frame that holds frames, before it is refused: more than stand prepared.
 const ROLLS_MAX: usize = 16;
@@ -202,7 +203,8 @@ impl Log {
         }
         let wants_pages = stored && writer.offset >= writer.populate_at;
         if wants_pages {
-            writer.populate_at = writer.offset + POPULATE_BYTES / 2;
+            writer.populate_bytes = (2 * writer.populate_bytes).clamp(*POPULATE_BYTES.start(), *POPULATE_BYTES.end());
+            writer.populate_at = writer.offset + writer.populate_bytes / 2;
         }
         let half = writer.capacity / 2;
         let crosses_half = writer.offset < half && writer.offset + u32_of(bytes.len()) >= half;
@@ -221,9 +223,9 @@ impl Log {
     /// Makes pages ready for the small frames that come next.
     pub(super) fn populate_ahead(&self) {
         let writer = self.writer.lock();
-        let (file, from) = (Arc::clone(&writer.file), writer.offset);
+        let (file, from, bytes) = (Arc::clone(&writer.file), writer.offset, writer.populate_bytes);
         drop(writer);
-        file.populate_stores(from, from.saturating_add(POPULATE_BYTES).min(file.bytes));
+        file.populate_stores(from, from.saturating_add(bytes).min(file.bytes));
     }
 
     fn write_failed(&self, error: std::io::Error) -> Error {
@@ -256,8 +258,9 @@ impl Log {
         writer.segment.finish(writer.offset);
         let mut unsynced = std::mem::take(&mut writer.unsynced);
         unsynced.push(Arc::clone(&writer.file));
-        let (shards, generation) = (Arc::clone(&writer.shards), writer.generation);
-        *writer = Writer { unsynced, shards, generation, ..fresh };
+        let (shards, generation, populate_bytes) =
+            (Arc::clone(&writer.shards), writer.generation, writer.populate_bytes);
+        *writer = Writer { unsynced, shards, generation, populate_bytes, ..fresh };
         self.segments.write().push(Arc::clone(&writer.segment));
         self.publish(writer);
         self.ask_for_upkeep();
@@ -319,6 +322,7 @@ pub(super) fn open_segment(
         last_arrival_ms: arrival_ms,
         waypoint_at: SEGMENT_HEADER_BYTES + WAYPOINT_BYTES,
         populate_at: 0,
+        populate_bytes: 0,
         ends_with_mark: false,
         unsynced: Vec::new(),
         shards: Arc::default(),

@@ -126,6 +126,8 @@ struct Writer {
     waypoint_at: u32,
     // From here on the next small frame asks for pages to be made ready for those behind it.
     populate_at: u32,
+    // So many bytes of pages.
+    populate_bytes: u32,
     // The last frame is a mark, so another mark would say nothing new.
     ends_with_mark: bool,
     // Finished files that hold bytes which no sync has covered yet, oldest first.
