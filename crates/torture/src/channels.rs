@@ -136,12 +136,8 @@ pub fn deliver_to(engine: &Engine, root: &Path, disk: &SimDisk) -> Result<(), Er
 /// # Errors
 /// Those of [`Stream::create_channel`].
 pub fn create(stream: &Stream, ledger: &Mutex<Ledger>) -> Result<(), Error> {
-    let note = |change: &dyn Fn(&mut ChannelLedger)| {
-        if let Some(told) = locked(ledger).streams.get_mut(stream.name()) {
-            change(&mut told.channel);
-        }
-    };
-    note(&|channel| channel.is_in_doubt = true);
+    let name = stream.name();
+    locked(ledger).note(name, |told| told.channel.is_in_doubt = true);
     let bucket = |name: &str| Bucket { name: name.to_owned(), owner: None };
     let config = ChannelConfig {
         freshness_s: FRESHNESS_S,
@@ -155,9 +151,10 @@ pub fn create(stream: &Stream, ledger: &Mutex<Ledger>) -> Result<(), Error> {
         dead_letter_prefix: Some("{stream}/".to_owned()),
     };
     let options = ChannelOptions { config, notes: BTreeMap::new(), tags: BTreeMap::new() };
-    stream.create_channel(&format!("channel-of-{}", stream.name()), options)?;
+    stream.create_channel(&format!("channel-of-{name}"), options)?;
     let entry = stream.channels()?.into_iter().next().map(|report| report.channel);
-    note(&|channel| *channel = ChannelLedger { is_in_doubt: false, known: entry.as_ref().map(Known::of) });
+    let channel = ChannelLedger { is_in_doubt: false, known: entry.as_ref().map(Known::of) };
+    locked(ledger).note(name, |told| told.channel = channel);
     Ok(())
 }
 
@@ -177,9 +174,7 @@ pub fn check(stream: &Stream, root: &Path, ledger: &Mutex<Ledger>, all_is_due: b
         let waits = readable.values().find(|sequence| **sequence >= known.delivered);
         must!(waits.is_none(), "{name}: the record at {waits:?} is old and durable, and not delivered");
     }
-    if let Some(told) = locked(ledger).streams.get_mut(name) {
-        told.channel = channel;
-    }
+    locked(ledger).note(name, |told| told.channel = channel);
     Ok(())
 }
 

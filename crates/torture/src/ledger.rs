@@ -238,6 +238,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// Notes something of a stream, if it is there.
+    pub(crate) fn note(&mut self, name: &str, change: impl FnOnce(&mut StreamLedger)) {
+        if let Some(told) = self.streams.get_mut(name) {
+            change(told);
+        }
+    }
+
     /// Notes how far the engine calls a stream durable.
     pub fn durable(&mut self, name: &str, durable: Position) {
         let Some(stream) = self.streams.get_mut(name) else { return };

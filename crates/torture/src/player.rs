@@ -153,9 +153,7 @@ impl Player {
         open.sort_by_key(|shard| shard.range.start);
         let at = self.random.usize(..open.len());
         let shard = open[at].id;
-        if let Some(told) = self.ledger().streams.get_mut(&name) {
-            told.shards.is_in_doubt = true;
-        }
+        self.ledger().note(&name, |told| told.shards.is_in_doubt = true);
         let changed = match self.random.u32(..3) {
             0 if open.len() < 9 => stream.split_shard(shard, None),
             1 => stream.merge_shards(shard, open[(at + 1) % open.len()].id),
@@ -166,9 +164,7 @@ impl Player {
                 self.after(Err::<(), _>(error))
             }
             Ok(_) | Err(_) => {
-                if let Some(told) = self.ledger().streams.get_mut(&name) {
-                    told.shards.note(&stream);
-                }
+                self.ledger().note(&name, |told| told.shards.note(&stream));
                 Ok(Goes::On)
             }
         }
@@ -221,18 +217,13 @@ impl Player {
             ..StreamConfig::default()
         };
         self.ledger().intent = Some(Intent::Create(name.clone(), Box::new(config.clone())));
-        let created = self.engine.create_stream(&name, config.clone());
-        if let Ok(stream) = &created {
-            self.ledger().created(&name, stream.describe().id, config);
-            if let Some(told) = self.ledger().streams.get_mut(&name) {
-                told.shards.note(stream);
-            }
-            self.streams.insert(name, stream.clone());
-        }
-        let stream = match created {
+        let stream = match self.engine.create_stream(&name, config.clone()) {
             Ok(stream) => stream,
             Err(error) => return self.after(Err::<(), _>(error)),
         };
+        self.ledger().created(&name, stream.describe().id, config);
+        self.ledger().note(&name, |told| told.shards.note(&stream));
+        self.streams.insert(name, stream.clone());
         let mut goes = Goes::On;
         if self.random.bool() {
             goes = self.after(queues::create(&stream, &self.ledger))?;

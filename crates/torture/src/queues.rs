@@ -84,15 +84,11 @@ impl QueueLedger {
 /// # Errors
 /// Those of [`Stream::create_queue`].
 pub fn create(stream: &Stream, ledger: &Mutex<Ledger>) -> Result<(), Error> {
-    let note = |change: fn(&mut QueueLedger)| {
-        if let Some(told) = locked(ledger).streams.get_mut(stream.name()) {
-            change(&mut told.queue);
-        }
-    };
-    note(|queue| queue.is_in_doubt = true);
+    let name = stream.name();
+    locked(ledger).note(name, |told| told.queue.is_in_doubt = true);
     let config = QueueConfig { dead_letters: DeadLetters::None, ..QueueConfig::default() };
     stream.create_queue(QUEUE, QueueOptions { start: QueueStart::TrimHorizon, config, ..QueueOptions::default() })?;
-    note(|queue| (queue.is_there, queue.is_in_doubt) = (true, false));
+    locked(ledger).note(name, |told| (told.queue.is_there, told.queue.is_in_doubt) = (true, false));
     Ok(())
 }
 
@@ -145,7 +141,5 @@ pub fn work(stream: &Stream, ledger: &Mutex<Ledger>, random: &mut fastrand::Rng)
 }
 
 fn put(ledger: &Mutex<Ledger>, stream: &str, queue: QueueLedger) {
-    if let Some(told) = locked(ledger).streams.get_mut(stream) {
-        told.queue = queue;
-    }
+    locked(ledger).note(stream, |told| told.queue = queue);
 }

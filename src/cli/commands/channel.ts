@@ -1,32 +1,15 @@
 /** `millrace channel`: the channels of a stream, which deliver its records to a bucket. */
 import { Option, type Command } from 'commander'
-import type {
-  ChannelCompression,
-  ChannelDescription,
-  ChannelFormat,
-  ChannelStorageClass,
-  CreateChannelOptions,
-  Stream,
-} from '../../index.js'
+import type { ChannelDescription, CreateChannelOptions, Stream } from '../../index.js'
 import { positiveInteger, tag } from '../arguments.js'
 import type { Register } from '../command.js'
 import { fields, table } from '../format.js'
 import { commonOptions, openBytes, type CommandResult, type CommonOptions, type Session } from '../session.js'
 import { tagsText } from '../tags.js'
 
-interface CreateOptions extends CommonOptions {
-  readonly bucket: string
-  readonly format: ChannelFormat
+interface CreateOptions extends CommonOptions, Omit<CreateChannelOptions, 'freshnessSeconds' | 'tags'> {
   readonly freshness?: number
-  readonly keyTemplate?: string
-  readonly compression?: ChannelCompression
-  readonly deadLetterBucket?: string
-  readonly deadLetterPrefix?: string
-  readonly bucketOwner?: string
-  readonly storageClass?: ChannelStorageClass
-  readonly encryptionKey?: string
   readonly tag: Readonly<Record<string, string>>
-  readonly ifNotExists?: true
 }
 
 interface UpdateOptions extends CommonOptions {
@@ -99,15 +82,9 @@ async function create(session: Session, flags: CreateOptions, name: string, chan
   tell(session, name, made)
 }
 
-/** The flags that were given, as options of `createChannel`. */
-function settingsOf(flags: CreateOptions): CreateChannelOptions {
-  const { bucket, format, tag: tags, ifNotExists = false, freshness: freshnessSeconds } = flags
-  const { keyTemplate, compression, deadLetterBucket, deadLetterPrefix } = flags
-  const { bucketOwner, storageClass, encryptionKey } = flags
-  const keys = { keyTemplate, deadLetterBucket, deadLetterPrefix }
-  const optional = { freshnessSeconds, compression, ...keys, bucketOwner, storageClass, encryptionKey }
-  const given = Object.entries(optional).filter(([, value]) => value !== undefined)
-  return { bucket, format, tags, ifNotExists, ...Object.fromEntries(given) }
+/** The flags as options of `createChannel`, which looks at its own alone. */
+function settingsOf({ freshness, tag: tags, ...flags }: CreateOptions): CreateChannelOptions {
+  return { ...flags, tags, ...(freshness !== undefined && { freshnessSeconds: freshness }) }
 }
 
 async function update(session: Session, { freshness }: UpdateOptions, name: string, channel: string): CommandResult {

@@ -385,6 +385,8 @@ fn deliver(
     stream: &Stream,
     channel: &ChannelEntry,
 ) -> Result<Option<Deliveries>> {
+    // An object whose note is in doubt stays as it is: where the next open finds the note, what came later is in another.
+    inner.takes_notes()?;
     let from = StartAt::AtSequence(channel.delivered);
     let mut reader = stream.reader(ReaderOptions { shard: None, from, visibility: Visibility::Durable })?;
     if stream.0.horizon_sequence() > channel.delivered {
@@ -402,8 +404,6 @@ fn deliver(
         return Ok(None);
     }
     let mut deliveries = Deliveries::default();
-    // An object whose note is in doubt stays as it is: where the next open finds the note, what came later is in another.
-    inner.takes_notes()?;
     if !batch.is_empty() {
         let packed = batch.pack();
         put(destination, stream, channel, &inner.store_id()?, &packed)?;
